@@ -1,0 +1,3 @@
+"""Andon Gateway: the agent beside the line."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,210 @@
+"""The edge's side of the link: pushes items, pulls replies. The edge dials; the relay never does.
+
+An item stays until its receipt came back. After contact is found again, replies are drained before anything is pushed:
+an act of yesterday counts before today's escalation is sent (design 2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from sqlalchemy import Connection, select, update
+
+from agent.clock import Clock
+from agent.errors import Unreachable
+from agent.outbox.inbox import Apply, cursor, new_relay, take
+from agent.outbox.queue import Item, enqueue, settle
+from agent.outbox.rows import far, outbox
+from agent.outbox.settings import LinkSettings
+from agent.store.facts import epoch
+from agent.store.write import Store, StoreFull
+
+log = logging.getLogger(__name__)
+_MAX_BYTES = 1 << 20
+
+
+@dataclass(slots=True)
+class LinkState:
+    """What is known of the link: up, since when, and the last contact."""
+
+    up: bool = False
+    since: datetime | None = None
+    last_contact_at: datetime | None = None
+    drained: bool = False
+    """True once the replies that waited at the last contact have been applied."""
+
+
+class Courier:
+    """Two tasks, `push` and `pull`, and the state they share."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        settings: LinkSettings,
+        edge: str,
+        handlers: Mapping[str, Apply],
+        blob: Callable[[str], Path | None],
+        resync: Callable[[Connection, datetime], None],
+    ) -> None:
+        self._store, self._clock, self._settings, self._edge = store, clock, settings, edge
+        self._handlers, self._blob, self._resync = handlers, blob, resync
+        self.state = LinkState()
+        self._wake = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._client: httpx.AsyncClient | None = None
+        self._sent_blobs: set[str] = set()
+
+    def wake(self) -> None:
+        """Something waits in the outbox (call on the loop)."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Run both tasks until cancelled or until one fails with a bug."""
+        transport = httpx.AsyncHTTPTransport(uds=str(self._settings.socket))
+        async with httpx.AsyncClient(transport=transport, base_url="http://relay", timeout=5) as client:
+            self._client = client
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._for_ever(self._pull), name="courier-pull")
+                group.create_task(self._for_ever(self._push), name="courier-push")
+
+    async def _for_ever(self, step: Callable[[], Any]) -> None:
+        pause = 0.2
+        while True:
+            try:
+                await step()
+                pause = 0.2
+            except (Unreachable, StoreFull) as error:
+                self._lost(str(error))
+                await asyncio.sleep(pause)
+                pause = min(5.0, pause * 2)
+
+    async def _call(self, method: str, path: str, *, timeout_s: float, **kwargs: Any) -> dict[str, Any]:
+        assert self._client is not None
+        try:
+            answer = await self._client.request(method, path, timeout=timeout_s, **kwargs)
+            if answer.status_code >= 400:
+                raise Unreachable(f"relay answered {answer.status_code}")
+            body: dict[str, Any] = answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise Unreachable(f"relay: {type(error).__name__}") from error
+        await self._contact(body["epoch"])
+        return body
+
+    async def _contact(self, relay_epoch: str) -> None:
+        now = self._clock.now()
+        if not self.state.up:
+            self.state.up, self.state.since = True, now
+            log.info("link up")
+        self.state.last_contact_at = now
+        if relay_epoch != getattr(self, "_relay_epoch", None):
+            self._relay_epoch = relay_epoch
+            await self._store.write(lambda conn: self._greet(conn, relay_epoch))
+
+    def _greet(self, conn: Connection, relay_epoch: str) -> None:
+        now = self._clock.now()
+        if new_relay(conn, relay_epoch):
+            log.warning("the relay has a new store: sending it what it lost")
+            self._sent_blobs.clear()
+            known = {row.logical: row.far for row in conn.execute(select(far.c.logical, far.c.far))}
+            if known:
+                enqueue(conn, now, Item("names", "adopt", "verdict", {"far": known}))
+            self._resync(conn, now)
+
+    def _lost(self, reason: str) -> None:
+        if self.state.up or self.state.since is None:
+            self.state.up, self.state.since = False, self._clock.now()
+            log.warning("link down: %s", reason)
+        self.state.drained = False
+        self._drained.clear()
+
+    async def _pull(self) -> None:
+        """One long poll: take the replies in order, in one transaction."""
+        wait = self._settings.poll_s if self.state.drained else 0
+        after = await self._store.write(cursor)
+        body = await self._call(
+            "GET", "/v1/replies", params={"edge": self._edge, "cursor": after, "wait": wait}, timeout_s=wait + 10
+        )
+        replies: Sequence[Mapping[str, Any]] = body["replies"]
+        if replies:
+            await self._store.write(lambda conn: self._take_all(conn, replies))
+        elif not self.state.drained:
+            self.state.drained = True
+            self._drained.set()
+
+    def _take_all(self, conn: Connection, replies: Sequence[Mapping[str, Any]]) -> None:
+        now = self._clock.now()
+        for reply in replies:
+            take(conn, now, reply, self._handlers)
+
+    async def _push(self) -> None:
+        """Push one batch, oldest first within its rank; wait when there is none."""
+        await self._drained.wait()
+        self._wake.clear()
+        store_epoch, items = await self._store.write(self._batch)
+        if not items:
+            await self._wait()
+            return
+        for sha in {sha for item in items for sha in item["payload"].get("blobs", ())}:
+            await self._send_blob(sha)
+        body = {"edge": self._edge, "store_epoch": store_epoch, "items": items}
+        answer = await self._call("POST", "/v1/items", json=body, timeout_s=self._settings.push_timeout_s)
+        results = answer["results"]
+        await self._store.write(lambda conn: self._settle(conn, results))
+
+    async def _wait(self) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), timeout=1.0)
+        except TimeoutError:
+            return
+
+    def _batch(self, conn: Connection) -> tuple[str, list[dict[str, Any]]]:
+        now = self._clock.now()
+        query = (
+            select(outbox)
+            .where(outbox.c.state == "waiting", outbox.c.not_before_at <= now)
+            .order_by(outbox.c.rank, outbox.c.id)
+            .limit(self._settings.batch)
+        )
+        items: list[dict[str, Any]] = []
+        size = 0
+        for row in conn.execute(query):
+            size += len(str(row.payload))
+            if items and size > _MAX_BYTES:
+                break
+            items.append({
+                "uuid": row.uuid, "lane": row.lane, "lane_seq": row.id, "cls": row.cls, "kind": row.kind,
+                "schema": row.schema, "payload": row.payload, "fold_key": row.fold_key,
+                "created_at": row.created_at.isoformat(),
+            })  # fmt: skip
+        return epoch(conn), items
+
+    def _settle(self, conn: Connection, results: Sequence[Mapping[str, Any]]) -> None:
+        now = self._clock.now()
+        for result in results:
+            row = conn.execute(select(outbox.c.id).where(outbox.c.uuid == result["uuid"])).scalar_one_or_none()
+            if row is None:
+                continue
+            if result["result"] == "stored":
+                conn.execute(update(outbox).where(outbox.c.id == row, outbox.c.state == "waiting").values(state="sent"))
+            elif result["result"] == "delivered":
+                settle(conn, now, row, "delivered")
+            else:
+                log.error("the relay refused %s: %s", result["uuid"], result["reason"])
+                settle(conn, now, row, "dead", result["reason"])
+
+    async def _send_blob(self, sha: str) -> None:
+        path = self._blob(sha)
+        if sha in self._sent_blobs or path is None:
+            return
+        await self._call("PUT", f"/v1/blobs/{sha}", content=path.read_bytes(), timeout_s=60)
+        if len(self._sent_blobs) > 10_000:
+            self._sent_blobs.clear()
+        self._sent_blobs.add(sha)

@@ -1,0 +1,70 @@
+"""What the edge pulled from the relay: applied once, in order, the cursor in the same transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from agent.outbox.queue import settle
+from agent.outbox.rows import far, inbox, outbox
+from agent.store.facts import get_meta, put_meta
+
+Apply = Callable[[Connection, datetime, Mapping[str, Any]], None]
+"""Applies the payload of one reply inside the transaction that marks it applied."""
+
+
+def cursor(conn: Connection) -> int:
+    """The last reply that was applied."""
+    return int(get_meta(conn, "reply_cursor") or 0)
+
+
+def take(conn: Connection, now: datetime, reply: Mapping[str, Any], handlers: Mapping[str, Apply]) -> bool:
+    """Apply one reply {seq, uuid, kind, payload}; False if it was applied before or its kind is unknown here."""
+    put_meta(conn, "reply_cursor", str(reply["seq"]))
+    if conn.execute(select(inbox.c.uuid).where(inbox.c.uuid == reply["uuid"])).first():
+        return False
+    conn.execute(insert(inbox).values(uuid=reply["uuid"], kind=reply["kind"], applied_at=now))
+    handler = handlers.get(reply["kind"])
+    if handler is None:
+        return False
+    handler(conn, now, reply["payload"])
+    return True
+
+
+def take_receipt(conn: Connection, now: datetime, receipt: Mapping[str, Any]) -> None:
+    """The relay's delivery receipt {uuid, outcome, reason, far}: settle the item, keep the far ids."""
+    row_id = conn.execute(select(outbox.c.id).where(outbox.c.uuid == receipt["uuid"])).scalar_one_or_none()
+    if row_id is not None:
+        settle(conn, now, row_id, receipt["outcome"], receipt.get("reason", ""))
+    for logical, far_id in receipt.get("far", {}).items():
+        remember_far(conn, now, logical, far_id)
+
+
+def remember_far(conn: Connection, now: datetime, logical: str, far_id: str) -> None:
+    """Keep logical id → far id; the newest wins (a card reissued has a new one)."""
+    statement = upsert(far).values(logical=logical, far=far_id, at=now)
+    conn.execute(statement.on_conflict_do_update(index_elements=["logical"], set_={"far": far_id, "at": now}))
+
+
+def purge_inbox(conn: Connection, before: datetime, limit: int) -> int:
+    """Forget replies applied before a time; the cursor keeps them from coming again."""
+    old = select(inbox.c.uuid).where(inbox.c.applied_at < before).limit(limit)
+    return conn.execute(inbox.delete().where(inbox.c.uuid.in_(old))).rowcount
+
+
+def new_relay(conn: Connection, epoch: str) -> bool:
+    """Notice that the relay's store is another one than before: send again what it never gave a receipt for.
+
+    Returns True if it is a relay that lost its store (not the first contact); then far ids should be handed to it.
+    """
+    known = get_meta(conn, "relay_epoch")
+    if known == epoch:
+        return False
+    put_meta(conn, "relay_epoch", epoch)
+    put_meta(conn, "reply_cursor", "0")
+    conn.execute(update(outbox).where(outbox.c.state == "sent").values(state="waiting"))
+    return known is not None

@@ -1,0 +1,53 @@
+"""Tables of the relay's side of the link: what it has for the edges, and the clicks it took."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index, Table, Text
+
+from agent.store.metadata import Json, Moment, Serial, metadata
+
+accepted = Table(
+    "accepted",
+    metadata,
+    Column("uuid", Text, primary_key=True),
+    Column("edge", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Index("ix_accepted_at", "at"),
+    comment="items taken from edges, so that a second push of one is a no-op",
+)
+
+reply = Table(
+    "reply",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("edge", Text, nullable=False),
+    Column("uuid", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False, comment="receipt, command"),
+    Column("payload", Json, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Index("ix_reply_edge_seq", "edge", "seq"),
+    sqlite_autoincrement=True,
+    comment="for edges to pull by cursor; allocated in commit order",
+)
+
+command = Table(
+    "command",
+    metadata,
+    Column("uuid", Text, primary_key=True),
+    Column("event_id", Text, nullable=False, unique=True, comment="the far side's: a repeated push is the same click"),
+    Column("edge", Text, nullable=False),
+    Column("payload", Json, nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Column("verdict", Json),
+    Column("verdict_at", Moment),
+    Column("told_at", Moment, comment="when the person was told; a later refusal goes as a direct message"),
+)
+
+edge_seen = Table(
+    "edge_seen",
+    metadata,
+    Column("edge", Text, primary_key=True),
+    Column("store_epoch", Text, nullable=False),
+    Column("first_at", Moment, nullable=False),
+)
