@@ -7,6 +7,7 @@ an act of yesterday counts before today's escalation is sent (design 2).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -160,10 +161,9 @@ class Courier:
         await self._store.write(lambda conn: self._settle(conn, results))
 
     async def _wait(self) -> None:
-        try:
-            await asyncio.wait_for(self._wake.wait(), timeout=1.0)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self._wake.wait()
 
     def _batch(self, conn: Connection) -> tuple[str, list[dict[str, Any]]]:
         now = self._clock.now()

@@ -12,7 +12,7 @@ class LinkSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    socket: Path = Field(default=Path("/run/andon/link.sock"), description="Unix socket on one host")
+    socket: Path = Field(default=Path("/run/andon/link/relay.sock"), description="Unix socket on one host")
     push_timeout_s: float = Field(default=10, gt=0, le=120, description="one push of items, seconds")
     poll_s: float = Field(default=25, ge=1, le=60, description="long poll for replies, seconds")
     batch: int = Field(default=200, ge=1, le=500, description="items in one push")

@@ -7,6 +7,7 @@ probes the far side; the first success makes everything that waited for it due a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Mapping
@@ -78,10 +79,9 @@ class Deliver:
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def _pause(self) -> None:
-        try:
-            await asyncio.wait_for(self._wake.wait(), timeout=0.5)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await self._wake.wait()
 
     async def _claim(self) -> list[Row[Any]]:
         room = self._settings.workers - len(self._flight)
@@ -119,7 +119,7 @@ class Deliver:
         self._metrics.inc("andon_sink_attempts_total", kind=row.kind, outcome=kind)
         if isinstance(outcome, Unreachable) and outcome.retry_after is None:
             self._failures += 1
-            self._probe_at = self._clock.monotonic() + min(5.0, 0.5 * 2 ** min(self._failures, 6))
+            self._probe_at = self._clock.monotonic() + min(5.0, 0.25 * 2 ** min(self._failures - 1, 6))
             if self._failures == 3:
                 log.warning("Feishu cannot be reached: %s", outcome)
         elif isinstance(outcome, (Delivered, Reissue)):
@@ -150,7 +150,7 @@ class Deliver:
     @staticmethod
     def _backoff(attempts: int, outcome: Exception) -> timedelta:
         asked = getattr(outcome, "retry_after", None)
-        seconds = asked if asked is not None else min(_CAP_S, 2.0 ** min(attempts - 1, 8))
+        seconds = asked if asked is not None else min(_CAP_S, 0.5 * 2.0 ** min(attempts - 1, 8))
         return timedelta(seconds=seconds * random.uniform(1.0, 1.3))  # noqa: S311  (jitter, not a secret)
 
     def _release_all(self, conn: Connection, now: datetime) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
@@ -22,6 +24,7 @@ from agent.relay.settings import RelaySettings
 from agent.store.facts import epoch
 from agent.store.write import Store
 
+log = logging.getLogger(__name__)
 SCHEMA = 1
 MAX_BLOB = 8 << 20
 
@@ -34,7 +37,7 @@ class LinkItem(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    uuid: str = Field(min_length=8, max_length=64)
+    uuid: str = Field(min_length=1, max_length=64)
     lane: str = Field(min_length=1, max_length=200)
     lane_seq: int
     cls: str
@@ -50,7 +53,7 @@ class Push(BaseModel):
 
     edge: str = Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")
     store_epoch: str
-    items: list[LinkItem] = Field(max_length=500)
+    items: list[dict[str, Any]] = Field(max_length=500)
 
 
 class Ingress:
@@ -59,14 +62,23 @@ class Ingress:
     def __init__(self, handlers: Mapping[str, Handler], sink_kinds: Sequence[str], settings: RelaySettings) -> None:
         self._handlers, self._sink_kinds, self._settings = handlers, frozenset(sink_kinds), settings
 
-    def accept(self, conn: Connection, now: datetime, push: Push, sizes: Sequence[int]) -> list[dict[str, str]]:
-        """Take a batch in one transaction; the result of each item: stored, delivered, or refused with a reason."""
+    def accept(self, conn: Connection, now: datetime, push: Push) -> list[dict[str, str]]:
+        """Take a batch in one transaction; the result of each item: stored, delivered, or refused with a reason.
+
+        One bad item is refused alone: it must not hold up the others.
+        """
         statement = upsert(edge_seen).values(edge=push.edge, store_epoch=push.store_epoch, first_at=now)
         conn.execute(statement.on_conflict_do_update(index_elements=["edge"], set_={"store_epoch": push.store_epoch}))
-        return [
-            {"uuid": item.uuid} | self._one(conn, now, push.edge, item, size)
-            for item, size in zip(push.items, sizes, strict=True)
-        ]
+        return [{"uuid": str(raw.get("uuid"))} | self._raw(conn, now, push.edge, raw) for raw in push.items]
+
+    def _raw(self, conn: Connection, now: datetime, edge: str, raw: Mapping[str, Any]) -> dict[str, str]:
+        try:
+            item = LinkItem.model_validate(raw)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            return {"result": "refused", "reason": f"{where}: {first['msg']}"}
+        return self._one(conn, now, edge, item, len(str(item.payload)))
 
     def _one(self, conn: Connection, now: datetime, edge: str, item: LinkItem, size: int) -> dict[str, str]:
         done = "delivered" if item.kind in self._handlers else "stored"
@@ -74,10 +86,16 @@ class Ingress:
             return {"result": "refused", "reason": reason}
         if conn.execute(select(accepted.c.uuid).where(accepted.c.uuid == item.uuid)).first():
             return {"result": done}
-        conn.execute(insert(accepted).values(uuid=item.uuid, edge=edge, kind=item.kind, at=now))
         if item.kind in self._handlers:
-            self._handlers[item.kind](conn, now, edge, item.payload)
-        else:
+            try:
+                with conn.begin_nested():
+                    self._handlers[item.kind](conn, now, edge, item.payload)
+            except (LookupError, TypeError, ValueError) as error:
+                # refused alone and shown as dead at the edge, where it can be sent again: the link must not stand still
+                log.exception("%s of %s cannot be taken", item.kind, edge)
+                return {"result": "refused", "reason": f"cannot be read: {type(error).__name__}: {error}"}
+        conn.execute(insert(accepted).values(uuid=item.uuid, edge=edge, kind=item.kind, at=now))
+        if item.kind not in self._handlers:
             enqueue(conn, now, Item(
                 item.lane, item.kind, item.cls, item.payload, uuid=item.uuid, fold_key=item.fold_key,
                 schema=item.schema_, edge=edge, created_at=item.created_at,
@@ -96,50 +114,57 @@ class Ingress:
         return None
 
 
-def link_app(store: Store, clock: Clock, ingress: Ingress, edges: Edges, blobs: Blobs) -> FastAPI:
-    """The HTTP application behind the link's socket."""
-    app = FastAPI(title="Andon link", openapi_url=None)
-    known: dict[str, str] = {}
+class Link:
+    """The routes behind the link's socket."""
 
-    async def my_epoch() -> str:
-        if "epoch" not in known:
-            known["epoch"] = await store.write(epoch)
-        return known["epoch"]
+    def __init__(self, store: Store, clock: Clock, ingress: Ingress, edges: Edges, blobs: Blobs) -> None:
+        self._store, self._clock, self._ingress, self._edges, self._blobs = store, clock, ingress, edges, blobs
+        self._epoch: str | None = None
 
-    @app.post("/v1/items")
-    async def items(request: Request) -> dict[str, Any]:
-        raw = await request.json()
-        push = Push.model_validate(raw)
-        sizes = [len(str(item["payload"])) for item in raw["items"]]
-        edges.seen(push.edge, clock.monotonic())
-        results = await store.write(lambda conn: ingress.accept(conn, clock.now(), push, sizes))
-        return {"epoch": await my_epoch(), "results": results}
+    async def epoch(self) -> str:
+        """The identity of this relay's store, told with every answer."""
+        if self._epoch is None:
+            self._epoch = await self._store.write(epoch)
+        return self._epoch
 
-    @app.get("/v1/replies")
-    async def replies(edge: str, cursor: int = 0, wait: float = 0) -> dict[str, Any]:
-        edges.seen(edge, clock.monotonic())
-        deadline = asyncio.get_running_loop().time() + min(wait, 60)
+    async def items(self, push: Push) -> dict[str, Any]:
+        """Take a batch; answered after the commit."""
+        self._edges.seen(push.edge, self._clock.monotonic())
+        results = await self._store.write(lambda conn: self._ingress.accept(conn, self._clock.now(), push))
+        return {"epoch": await self.epoch(), "results": results}
+
+    async def replies(self, request: Request, edge: str, cursor: int = 0, wait: float = 0) -> dict[str, Any]:
+        """Replies after the cursor; waits up to `wait` seconds for the first."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + min(wait, 60)
+        self._edges.seen(edge, self._clock.monotonic())
         while True:
-            fresh = edges.event(edge)
-            rows = await store.write(lambda conn: pending(conn, edge, cursor))
-            left = deadline - asyncio.get_running_loop().time()
-            if rows or left <= 0:
-                return {"epoch": await my_epoch(), "replies": rows}
-            edges.seen(edge, clock.monotonic())
-            try:
-                await asyncio.wait_for(fresh.wait(), timeout=min(left, 5))
-            except TimeoutError:
-                continue
+            fresh = self._edges.event(edge)
+            rows = await self._store.write(lambda conn: pending(conn, edge, cursor))
+            left = deadline - loop.time()
+            if rows or left <= 0 or await request.is_disconnected():
+                return {"epoch": await self.epoch(), "replies": rows}
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, 5)):
+                    await fresh.wait()
 
-    @app.put("/v1/blobs/{sha}")
-    async def put_blob(sha: str, request: Request) -> dict[str, Any]:
+    async def put_blob(self, sha: str, request: Request) -> dict[str, Any]:
+        """Take a blob; durable before the answer."""
         data = await request.body()
         if len(data) > MAX_BLOB:
             raise HTTPException(413, f"{len(data)} bytes: at most {MAX_BLOB}")
         try:
-            await asyncio.to_thread(blobs.put, data, sha)
+            await asyncio.to_thread(self._blobs.put, data, sha)
         except BadSignal as error:
             raise HTTPException(422, str(error)) from error
-        return {"epoch": await my_epoch()}
+        return {"epoch": await self.epoch()}
 
+
+def link_app(store: Store, clock: Clock, ingress: Ingress, edges: Edges, blobs: Blobs) -> FastAPI:
+    """The HTTP application behind the link's socket."""
+    link = Link(store, clock, ingress, edges, blobs)
+    app = FastAPI(title="Andon link", openapi_url=None)
+    app.post("/v1/items")(link.items)
+    app.get("/v1/replies")(link.replies)
+    app.put("/v1/blobs/{sha}")(link.put_blob)
     return app

@@ -1,0 +1,145 @@
+"""The relay, put together: link, delivery, long connection, clicks. The only role that imports lark-oapi."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from agent import __version__
+from agent.app.role import Role
+from agent.clock import Clock
+from agent.config import Config
+from agent.errors import AgentError, ConfigError
+from agent.model import Click
+from agent.outbox.queue import purge
+from agent.plant.directory import person_row, take_people
+from agent.plant.rows import person
+from agent.records.tickets.service import take_fact
+from agent.records.tickets.store import edge_of
+from agent.relay.clicks import Clicks
+from agent.relay.deliver import Deliver
+from agent.relay.ingress import Ingress, link_app
+from agent.relay.names import StoreNames, adopt
+from agent.relay.replies import Edges, purge_accepted, purge_replies
+from agent.sinks.feishu.callbacks import LongConnection
+from agent.sinks.feishu.sink import FeishuSink
+from agent.ui.admin import build_relay_admin
+from agent.ui.desk import build_desk
+from agent.ui.server import Server
+from agent.watch.housekeeping import feed_watchdog, housekeeping
+
+log = logging.getLogger(__name__)
+
+
+class Relay(Role):
+    """One per plant: takes what edges send, speaks to Feishu, brings answers back."""
+
+    name = "relay"
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        super().__init__(config, clock, config.relay.data_dir)
+        if config.feishu is None:
+            raise ConfigError("feishu", None, "the relay needs this table; see config/agent.example.toml")
+        settings, store = config.relay, self.store
+        self.edges = Edges()
+        self.names = StoreNames(store, clock, person_row, self.blobs.path)
+        self.sink = FeishuSink(config.feishu, clock, config.site.zone)
+        self.deliver = Deliver(
+            store, clock, dict.fromkeys(self.sink.kinds, self.sink), self.names, settings, self.metrics
+        )
+        self.clicks = Clicks(store, clock, self.edges, settings, edge_of, self._who)
+        self.feishu = LongConnection(
+            config.feishu, clock, on_click=self.clicks.on_click, on_event=self._on_event, tz=config.site.zone
+        )
+        handlers = {
+            "fact": take_fact, "people": take_people, "adopt": adopt, "verdict": self.clicks.take_verdict,
+        }  # fmt: skip
+        self.ingress = Ingress(handlers, self.sink.kinds, settings)
+        self.link = link_app(store, clock, self.ingress, self.edges, self.blobs)
+        self.desk = build_desk(store, self.metrics, self.ready, self._gauges)
+        self.admin = build_relay_admin(store, clock)
+        self.on_topic("outbox", lambda topics: self.deliver.wake())
+        self.on_topic("reply:", self.edges.wake)
+        self.on_topic("verdict:", self.clicks.wake)
+
+    async def start(self) -> None:
+        self.clicks.bind(asyncio.get_running_loop())
+
+    def tasks(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        relay, keep = self.config.relay, timedelta(days=self.config.relay.keep_days)
+        purges = [
+            ("outbox", keep, purge), ("accepted", keep, purge_accepted), ("replies", timedelta(days=7), purge_replies),
+        ]  # fmt: skip
+        return {
+            "link": partial(Server(self.link).serve, uds=self.config.link.socket),
+            "deliver": self.deliver.run,
+            "feishu": self._long_connection,
+            "people": self._learn_people,
+            "desk": partial(Server(self.desk).serve, host=relay.host, port=relay.port),
+            "admin": partial(Server(self.admin).serve, uds=relay.admin_socket),
+            "housekeeping": partial(housekeeping, self.store, self.clock, purges),
+            "watchdog": partial(feed_watchdog, self.store, self._delivers),
+        }
+
+    async def _long_connection(self) -> None:
+        """Feishu's long connection lives on threads of its own and supervises itself."""
+        self.feishu.start()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.to_thread(self.feishu.stop)
+
+    def _delivers(self) -> bool:
+        """The delivering task has turned within the last minute."""
+        return self.clock.monotonic() - self.deliver.progress_at < 60
+
+    def _who(self, click: Click) -> str | None:
+        """Whose click it is: by what the directory says, else by what was learnt while delivering."""
+        with self.store.read() as conn:
+            known = conn.execute(select(person.c.id).where(person.c.open_id == click.open_id)).scalars().first()
+            if known is None and click.user_id is not None:
+                known = conn.execute(select(person.c.id).where(person.c.user_id == click.user_id)).scalars().first()
+        if known is not None:
+            return str(known)
+        logical = self.names.logical(click.open_id, "person:")
+        return None if logical is None else logical.removeprefix("person:")
+
+    async def _learn_people(self) -> None:
+        """Learn everybody's open_id, so that a click of someone who was never written to is known too."""
+        last: list[str] = []
+        while True:
+            people = await self.store.write(_people_ids)
+            if people != last:
+                try:
+                    found = await asyncio.to_thread(self.sink.people.open_ids, people, self.names)
+                    log.info("%d of %d people are known in Feishu", len(found), len(people))
+                    last = people
+                except AgentError as error:
+                    log.info("people will be looked up later: %s", error)
+            await asyncio.sleep(5)
+
+    def _on_event(self, kind: str, data: Mapping[str, Any], event_id: str) -> Future[None]:
+        """Other events are counted; the closed loop will act on them."""
+        self.metrics.inc("andon_feishu_events_total", kind=kind)
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
+    def _gauges(self) -> None:
+        self.metrics.put("andon_info", 1, version=__version__, role=self.name)
+        self.metrics.put("andon_feishu_connected", 1 if self.feishu.health.connected else 0)
+        self.metrics.put("andon_feishu_reachable", 0 if self.deliver.down else 1)
+        now = self.clock.monotonic()
+        for edge in self.edges.all():
+            self.metrics.put("andon_edge_silent_seconds", self.edges.silent_s(edge, now), edge=edge)
+
+
+def _people_ids(conn: Connection) -> list[str]:
+    return list(conn.execute(select(person.c.id).where(person.c.active).order_by(person.c.id)).scalars())

@@ -1,0 +1,30 @@
+"""What brings signals in: one file a protocol. A collector is its settings model, a class and one line in each table.
+
+A collector's constructor does nothing. `run(emit)` works until it is cancelled and may fail: `supervise()` restarts it.
+It hands over what it read with `await emit(signals)` and acknowledges the source only after that returned.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from agent.model import Emit
+
+COLLECTORS = {
+    "mqtt": "agent.collectors.mqtt:MqttCollector",
+    "modbus": "agent.collectors.modbus:ModbusCollector",
+}
+"""By `type` in the configuration; loaded when a source of that type is configured."""
+
+SETTINGS = {
+    "mqtt": "agent.collectors.settings:MqttSettings",
+    "modbus": "agent.collectors.settings:ModbusSettings",
+}
+"""The settings models; importing them loads no client library."""
+
+
+class Collector(Protocol):
+    """Made with (name, settings, clock, health)."""
+
+    async def run(self, emit: Emit) -> None:
+        """Collect until cancelled."""

@@ -1,0 +1,171 @@
+"""What came over MQTT and is on its way to the store: batches, what is owed a PUBACK, and how much may be held.
+
+Belongs to the network thread (mqtt_link.py); no sockets here. Order within a topic is kept: PUBACKs follow the order of
+arrival (MQTT 3.1.1 §4.6), and once one message was turned away all later ones are, until the next connection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from paho.mqtt.client import topic_matches_sub
+
+from agent.clock import Clock
+from agent.collectors.decode import Rule, decode
+from agent.collectors.settings import MqttSettings
+from agent.errors import BadSignal
+from agent.model import Signal
+
+BATCH = 500
+"""Messages after which a batch is handed over although more may wait: a commit may as well begin."""
+_KNOWN_TOPICS = 10_000
+
+
+@dataclass(slots=True, eq=False)
+class Token:
+    """A message of QoS 1 that is owed a PUBACK. `connection` is the one that brought it last."""
+
+    mid: int
+    digest: int
+    connection: int
+    durable: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """What came in at once: `messages` counts all of them, `tokens` are those of QoS 1."""
+
+    signals: list[Signal] = field(default_factory=list)
+    bad: list[BadSignal] = field(default_factory=list)
+    tokens: list[Token] = field(default_factory=list)
+    messages: int = 0
+
+
+class Intake:
+    """Takes messages while there is room (twice the receive maximum: brokers overshoot it), turns away the rest."""
+
+    def __init__(self, name: str, settings: MqttSettings, clock: Clock) -> None:
+        self._clock = clock
+        self._patience_s = settings.keepalive_s / 2
+        self._cap = 2 * settings.max_inflight
+        self._rules = [Rule.of(name, rule, settings.max_payload_bytes) for rule in settings.topics]
+        self._by_topic: dict[str, list[Rule]] = {}
+        self._owed: dict[int, Token] = {}  # by packet id, which has 16 bits: bounded
+        self._batch = Batch()
+        self._connection = self._held = 0
+        self._live = False
+        self._full_since: float | None = None
+        self.turned_away = False
+        """A message of this connection was neither taken nor acknowledged; only a new connection brings it back."""
+        self.dropped = 0
+        """QoS 0 messages for which there was no room; they have no second time."""
+
+    def connected(self, session_present: bool) -> None:
+        """A new connection was accepted. Without a session packet ids start anew, and nothing is delivered again."""
+        last = self._connection
+        self._owed = {mid: t for mid, t in self._owed.items() if session_present and t.connection == last}
+        self._connection += 1
+        self._live = True
+        self.turned_away = False
+
+    def disconnected(self) -> None:
+        """The connection is gone: what becomes durable now is acknowledged when it comes again."""
+        self._live = False
+
+    def take(self, mid: int, qos: int, dup: bool, topic: str | None, payload: bytes) -> int | None:
+        """Take a message in; `topic` is None if it was not UTF-8. Never raises, whatever the message holds.
+
+        Returns a packet id to acknowledge at once: the message came again although it is durable already.
+        """
+        if self._held >= self._cap or self.turned_away:
+            self.turned_away = self.turned_away or qos > 0
+            self.dropped += qos == 0
+            return None
+        batch = self._batch
+        if qos:
+            digest = hash((topic, payload))
+            known = self._owed.get(mid)
+            if dup and known is not None and known.digest == digest and known.connection < self._connection:
+                known.connection = self._connection  # the same delivery again, and it is still in our hands
+                return self._settle(known)
+            token = self._owed[mid] = Token(mid, digest, self._connection)
+            batch.tokens.append(token)
+        batch.messages += 1
+        self._held += 1
+        if topic is None:
+            batch.bad.append(BadSignal("bad_topic", repr(payload[:100])))
+        elif not topic.startswith("$"):  # those are the broker's own
+            self._read(topic, payload)
+        return None
+
+    def _read(self, topic: str, payload: bytes) -> None:
+        batch, now, rules = self._batch, self._clock.now(), self._rules_of(topic)
+        if not rules:
+            batch.bad.append(BadSignal("unexpected_topic", topic))
+        for rule in rules:
+            try:
+                batch.signals += decode(rule, topic, payload, now)
+            except BadSignal as bad:
+                batch.bad.append(bad)
+
+    def _rules_of(self, topic: str) -> list[Rule]:
+        rules = self._by_topic.get(topic)
+        if rules is None:
+            if len(self._by_topic) >= _KNOWN_TOPICS:
+                self._by_topic.clear()
+            rules = [rule for rule in self._rules if topic_matches_sub(_plain(rule.filter), topic)]
+            self._by_topic[topic] = rules
+        return rules
+
+    def batch(self) -> Batch | None:
+        """What was taken since the last call, None if nothing."""
+        if not self._batch.messages:
+            return None
+        batch, self._batch = self._batch, Batch()
+        return batch
+
+    def free(self, batch: Batch) -> list[int]:
+        """The batch is durable: the packet ids to acknowledge on this connection.
+
+        An id of an older connection may mean another message by now; its PUBACK waits for the redelivery.
+        """
+        self._held -= batch.messages
+        mids = []
+        for token in batch.tokens:
+            token.durable = True
+            if (mid := self._settle(token)) is not None:
+                mids.append(mid)
+        return mids
+
+    def _settle(self, token: Token) -> int | None:
+        if not (token.durable and self._live and token.connection == self._connection):
+            return None
+        if self._owed.get(token.mid) is token:
+            del self._owed[token.mid]
+        return token.mid
+
+    def full(self) -> bool:
+        """There is no room for another message."""
+        return self._held >= self._cap
+
+    def roomy(self) -> bool:
+        """There is room again, enough for what was turned away."""
+        return self._held <= self._cap // 2
+
+    def may_read(self) -> bool:
+        """Reading pauses while it is full; but not for long, since behind the messages waits the answer to our ping.
+
+        After half a keepalive reading goes on, and what comes is turned away.
+        """
+        if not self.full():
+            self._full_since = None
+            return True
+        now = self._clock.monotonic()
+        if self._full_since is None:
+            self._full_since = now
+        return now - self._full_since > self._patience_s
+
+
+def _plain(topic_filter: str) -> str:
+    """The filter without $share/group/ (MQTT 5 §4.8.2)."""
+    return topic_filter.split("/", 2)[2] if topic_filter.startswith("$share/") else topic_filter

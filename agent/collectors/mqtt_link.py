@@ -1,0 +1,232 @@
+"""The network thread of an MQTT source: paho with its own poll() over the public loop_read, loop_write and loop_misc.
+
+It reads until the socket is dry, hands over what came as one Batch, and sends PUBACKs for batches that were released as
+durable. It never waits for the loop: that would hold up keepalive, and the broker would drop us. Each connection has a
+fresh paho client, so that nothing of the last one lives on; the session at the broker does (MQTT 3.1.1 §3.1.2.4).
+"""
+
+from __future__ import annotations
+
+import random
+import select
+import socket
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from agent.clock import Clock
+from agent.collectors.mqtt_intake import BATCH, Batch, Intake
+from agent.collectors.settings import MqttSettings
+
+_FIRST_PAUSE_S = 0.5
+_STABLE_S = 10.0
+"""A connection that held this long ends the growing of the pauses."""
+
+
+class Link:
+    """Connects, reads, acknowledges, reconnects for ever. `run()` belongs on a thread of its own.
+
+    `deliver(batch)` and `report(event, detail)` are called on that thread and must not wait. Events: up, dropped (of
+    QoS 0; detail = how many), connect_failed, refused, disconnected, subscribe_refused.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: MqttSettings,
+        password: str | None,
+        clock: Clock,
+        deliver: Callable[[Batch], object],
+        report: Callable[[str, str], object],
+    ) -> None:
+        self._settings, self._password, self._clock = settings, password, clock
+        self._deliver, self._report = deliver, report
+        self._intake = Intake(name, settings, clock)
+        self._released: deque[Batch] = deque()
+        self._bell, self._button = socket.socketpair()
+        self._bell.setblocking(False)
+        self._button.setblocking(False)
+        self._stopping = self._accepted = self._ended = False
+        self._seen = 0
+
+    def release(self, batch: Batch) -> None:
+        """The batch is durable: acknowledge it. From any thread."""
+        self._released.append(batch)
+        self._ring()
+
+    def stop(self) -> None:
+        """Let run() end soon; what is not released stays unacknowledged and is delivered again. From any thread."""
+        self._stopping = True
+        self._ring()
+
+    def _ring(self) -> None:
+        with suppress(OSError):  # full: it rings already; closed: run() has ended
+            self._button.send(b"\0")
+
+    def run(self) -> None:
+        """Serve one connection after the other until stop()."""
+        pause = _FIRST_PAUSE_S
+        try:
+            while not self._stopping:
+                started = self._clock.monotonic()
+                if self._connection():
+                    continue
+                if self._accepted and self._clock.monotonic() - started > _STABLE_S:
+                    pause = _FIRST_PAUSE_S
+                self._rest(pause * random.uniform(0.5, 1.0))  # noqa: S311  (jitter, not a secret)
+                pause = min(self._settings.reconnect_max_s, pause * 2)
+        finally:
+            self._bell.close()
+            self._button.close()
+
+    def _client(self) -> Client:
+        s = self._settings
+        five = s.protocol == "5"
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=s.client_id,
+            clean_session=None if five else False,
+            protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        client.connect_timeout = s.connect_timeout_s
+        if s.username is not None:
+            client.username_pw_set(s.username, self._password)
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        return client
+
+    def _dial(self, client: Client) -> None:
+        s = self._settings
+        if s.protocol == "3.1.1":
+            client.connect(s.host, s.port, s.keepalive_s)
+            return
+        wish = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        wish.SessionExpiryInterval = s.session_expiry_s
+        wish.ReceiveMaximum = s.max_inflight
+        wish.MaximumPacketSize = 16 * s.max_payload_bytes + 65536  # what is beyond the broker does not even send
+        client.connect(s.host, s.port, s.keepalive_s, clean_start=False, properties=wish)
+
+    def _connection(self) -> bool:
+        """One connection from CONNECT to its end. True if the next shall follow at once: there is room again, and it
+        brings back what was turned away."""
+        client = self._client()
+        self._accepted = self._ended = False
+        accept_by = self._clock.monotonic() + self._settings.connect_timeout_s
+        try:
+            self._dial(client)
+        except OSError as error:
+            self._end("connect_failed", f"{type(error).__name__}: {error}")
+            return False
+        try:
+            while not self._stopping and self._turn(client):
+                if not self._accepted and self._clock.monotonic() > accept_by:
+                    self._end("connect_failed", "no CONNACK")
+                    break
+                if self._intake.turned_away and self._intake.roomy():
+                    return True
+            return False
+        finally:
+            self._acknowledge(client)
+            self._intake.disconnected()
+            self._ended = True
+            client.disconnect()
+            if (sock := client.socket()) is not None:
+                sock.close()
+
+    def _end(self, event: str, detail: str) -> None:
+        """Report why a connection ended; only the first reason counts."""
+        if not self._ended:
+            self._report(event, detail)
+        self._ended = True
+
+    def _turn(self, client: Client) -> bool:
+        """Wait for something to do, at most a second, and do it. False when the connection is gone."""
+        sock = client.socket()
+        if sock is None:
+            return False
+        reading = self._intake.may_read()
+        poll = select.poll()  # select() fails for file descriptors above 1023
+        poll.register(self._bell, select.POLLIN)
+        poll.register(sock.fileno(), select.POLLIN * reading | select.POLLOUT * client.want_write())
+        ready = dict(poll.poll(1000))
+        if self._bell.fileno() in ready:
+            self._acknowledge(client)
+        if ready.get(sock.fileno(), 0) & ~select.POLLOUT:
+            self._read(client)
+        if client.want_write():
+            client.loop_write()
+        return client.loop_misc() == MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _read(self, client: Client) -> None:
+        """Packets until the socket is dry. loop_read takes one a call and does not say whether there was one."""
+        for _ in range(BATCH):
+            seen = self._seen
+            if client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS or self._seen == seen:
+                break
+            if not self._intake.may_read():
+                break
+        if (batch := self._intake.batch()) is not None:
+            self._deliver(batch)
+        if dropped := self._intake.dropped:
+            self._intake.dropped = 0
+            self._report("dropped", str(dropped))
+
+    def _acknowledge(self, client: Client | None) -> None:
+        with suppress(BlockingIOError):
+            self._bell.recv(4096)
+        while self._released:
+            for mid in self._intake.free(self._released.popleft()):
+                if client is not None:  # it is None only between connections, when free() gives nothing
+                    client.ack(mid, 1)
+
+    def _rest(self, seconds: float) -> None:
+        until = self._clock.monotonic() + seconds
+        poll = select.poll()
+        poll.register(self._bell, select.POLLIN)
+        while not self._stopping and (left := until - self._clock.monotonic()) > 0:
+            if poll.poll(1 + left * 1000):
+                self._acknowledge(None)
+
+    # Called by paho, on this thread. An exception would end it, so on_message lets none out (Intake.take).
+
+    def _on_connect(self, client: Client, _data: Any, flags: ConnectFlags, reason: ReasonCode, _more: Any) -> None:
+        if reason.is_failure:
+            return self._end("refused", str(reason))
+        self._accepted = True
+        self._intake.connected(flags.session_present)
+        filters = sorted({rule.filter for rule in self._settings.topics})
+        client.subscribe([(name, int(self._settings.qos)) for name in filters])
+        self._report("up", "")
+
+    def _on_subscribe(self, _client: Client, _data: Any, _mid: int, reasons: list[ReasonCode], _more: Any) -> None:
+        for reason in reasons:
+            if reason.is_failure:
+                self._report("subscribe_refused", str(reason))
+
+    def _on_disconnect(self, _c: Client, _data: Any, _flags: DisconnectFlags, reason: ReasonCode, _more: Any) -> None:
+        self._end("disconnected" if self._accepted else "connect_failed", str(reason))
+
+    def _on_message(self, client: Client, _data: Any, message: MQTTMessage) -> None:
+        self._seen += 1
+        mid = self._intake.take(message.mid, message.qos, message.dup, _topic(message), bytes(message.payload))
+        if mid is not None:
+            client.ack(mid, 1)
+
+
+def _topic(message: MQTTMessage) -> str | None:
+    """None if it is not UTF-8."""
+    try:
+        return message.topic
+    except UnicodeDecodeError:
+        return None

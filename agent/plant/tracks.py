@@ -1,0 +1,188 @@
+"""A track: one stream of a characteristic with its chart, subgroup and place in the store.
+
+Tracks live on the store thread. A restart (or a failed commit) loads them again: the last points since the last reset
+are replayed, so flags are those of an uninterrupted run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select
+
+from agent.plant.rows import limit_version, point, stream
+from agent.plant.settings import CharacteristicSettings
+from agent.spc.charts import load_chart
+from agent.spc.charts.base import Chart, ChartPoint
+from agent.spc.limits import Limits
+from agent.spc.severity import Severity, severities, split, watched
+from agent.spc.specification import Specification
+from agent.spc.subgroups import Subgroups
+
+REARM = 5
+"""Points in order after which an episode of violations is over."""
+
+
+@dataclass(slots=True)
+class Track:
+    """Mutable; belongs to the store thread."""
+
+    id: int
+    settings: CharacteristicSettings
+    name: str
+    chart: Chart
+    severity: Mapping[str, Severity]
+    specification: Specification
+    groups: Subgroups
+    version: int
+    seq: int
+    reset_seq: int
+    episode: str | None
+    """When the running episode of violations began (ISO time)."""
+    clean: int
+    changed: bool = False
+
+    @property
+    def limits(self) -> Limits:
+        """The frozen limits the chart compares with."""
+        return self.chart.limits
+
+
+@dataclass(frozen=True, slots=True)
+class Charted:
+    """A point as it was charted: its rules by severity, the values, and whether one is outside specification."""
+
+    seq: int
+    at: datetime
+    y: float
+    dispersion: float | None
+    values: tuple[float, ...]
+    rules: tuple[str, ...]
+    ticket_rules: tuple[str, ...]
+    warning_rules: tuple[str, ...]
+    outside: str | None
+    """above or below: a value is outside its specification limits."""
+    began_at: datetime | None
+    """When its episode of violations began."""
+
+    @property
+    def mark(self) -> str | None:
+        """ticket, warning or None."""
+        if self.ticket_rules or self.outside:
+            return "ticket"
+        return "warning" if self.warning_rules else None
+
+
+def limits_of(conn: Connection, now: datetime, settings: CharacteristicSettings) -> Limits:
+    """The limits in force; what the file says becomes a new immutable version when it differs from the newest."""
+    newest = conn.execute(
+        select(limit_version)
+        .where(limit_version.c.characteristic == settings.id)
+        .order_by(limit_version.c.version.desc())
+        .limit(1)
+    ).first()
+    given = settings.limits
+    wanted = (settings.chart, settings.n, given.center, given.sigma)
+    if newest is None or (newest.chart, newest.n, newest.center, newest.sigma) != wanted:
+        version = 1 if newest is None else newest.version + 1
+        conn.execute(insert(limit_version).values(
+            characteristic=settings.id, version=version, chart=settings.chart, n=settings.n, center=given.center,
+            sigma=given.sigma, method=given.method, by=given.by, effective_from=now,
+        ))  # fmt: skip
+    else:
+        version = newest.version
+    return Limits(settings.chart, settings.n, given.center, given.sigma, given.method, version)
+
+
+def load_track(conn: Connection, settings: CharacteristicSettings, name: str, limits: Limits) -> Track:
+    """A track as the store has it, its chart replayed; a new one if there is none. New limits clear the runs."""
+    row = conn.execute(
+        select(stream).where(stream.c.characteristic == settings.id, stream.c.name == name)
+    ).first()  # fmt: skip
+    if row is None:
+        values: dict[str, Any] = {"seq": 0, "open": [], "reset_seq": 0, "episode": None, "clean": 0}
+        added = conn.execute(
+            insert(stream).values(characteristic=settings.id, name=name, limit_version=limits.version, **values)
+        )
+        row_id = added.inserted_primary_key[0] if added.inserted_primary_key else 0
+    else:
+        row_id, values = row.id, {k: getattr(row, k) for k in ("seq", "open", "reset_seq", "episode", "clean")}
+        if row.limit_version != limits.version:
+            values |= {"reset_seq": row.seq, "open": []}
+    severity = severities(settings.rules)
+    chart = load_chart(settings.chart)(limits, watched(severity))
+    groups = Subgroups(settings.n)
+    groups.restore(values.pop("open"))
+    specification = Specification(settings.lsl, settings.usl)
+    track = Track(row_id, settings, name, chart, severity, specification, groups, limits.version, **values)
+    history = conn.execute(
+        select(point.c.y, point.c.dispersion)
+        .where(point.c.stream == row_id, point.c.seq > track.reset_seq)
+        .order_by(point.c.seq.desc())
+        .limit(chart.memory)
+    ).all()
+    chart.replay([(r.y, r.dispersion) for r in reversed(history)])
+    return track
+
+
+def gap(track: Track) -> None:
+    """A value that should have been there is not: the runs start anew."""
+    track.chart.reset()
+    track.reset_seq = track.seq
+    track.changed = True
+
+
+def take(track: Track, value: float, at: datetime) -> Charted | None:
+    """Take one value; returns the point if it completed one. Raises ValueError for a value that is no number."""
+    track.changed = True
+    values = track.groups.push(value)
+    return None if values is None else _judge(track, track.chart.push(values), values, at)
+
+
+def _judge(track: Track, charted: ChartPoint, values: tuple[float, ...], at: datetime) -> Charted:
+    track.seq += 1
+    found = split(charted.flags, track.severity)
+    spread = split(charted.dispersion_flags, track.severity)
+    beyond = next((side for v in values if (side := track.specification.check(v))), None)
+    ticket_rules = (*found.ticket, *(f"R-{rule}" for rule in spread.ticket))
+    if ticket_rules or beyond:
+        track.clean = 0
+        track.episode = track.episode or at.isoformat()
+    elif track.episode is not None:
+        track.clean += 1
+        if track.clean >= REARM:
+            track.episode, track.clean = None, 0
+    rules = (*charted.flags, *(f"R-{rule}" for rule in charted.dispersion_flags))
+    return Charted(
+        track.seq, at, charted.y, charted.dispersion, values, rules, ticket_rules,
+        (*found.warning, *(f"R-{rule}" for rule in spread.warning)), beyond,
+        datetime.fromisoformat(track.episode) if track.episode and (ticket_rules or beyond) else None,
+    )  # fmt: skip
+
+
+def save(conn: Connection, track: Track) -> None:
+    """Write where the track stands, in the transaction of its points."""
+    conn.execute(
+        stream.update()
+        .where(stream.c.id == track.id)
+        .values(seq=track.seq, open=list(track.groups.open), reset_seq=track.reset_seq, limit_version=track.version,
+                episode=track.episode, clean=track.clean)
+    )  # fmt: skip
+    track.changed = False
+
+
+def newest_points(conn: Connection, characteristic: str, limit: int) -> list[Any]:
+    """The newest points of a characteristic over its streams, oldest first."""
+    ids = select(stream.c.id).where(stream.c.characteristic == characteristic)
+    rows = conn.execute(
+        select(point).where(point.c.stream.in_(ids)).order_by(point.c.at.desc(), point.c.seq.desc()).limit(limit)
+    ).all()
+    return list(reversed(rows))
+
+
+def point_count(conn: Connection) -> int:
+    """How many points are kept."""
+    return int(conn.execute(select(func.count()).select_from(point)).scalar_one())

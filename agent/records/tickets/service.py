@@ -1,0 +1,287 @@
+"""What an edge does with its tickets. Each method runs inside one transaction: the events, the folded state, and the
+messages they cause are committed together or not at all (habit 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from agent.deadlines.policy import Policy
+from agent.errors import Refused
+from agent.model import SYSTEM, Actor, Text, text
+from agent.outbox.queue import Item, enqueue, supersede
+from agent.plant.directory import directory
+from agent.plant.latches import release_ticket
+from agent.plant.people import Directory
+from agent.plant.responsibility import Duty, responsible
+from agent.plant.settings import SiteSettings
+from agent.records.tickets.messages import messages, voided
+from agent.records.tickets.model import Event, Opening, State, Ticket, worse
+from agent.records.tickets.rows import occurrence, ticket, ticket_event, ticket_number
+from agent.records.tickets.rules import Key, Occurrence, decide, on_occurrence, open_ticket, recurrence, timers
+from agent.records.tickets.rules.opening import derived
+from agent.records.tickets.rules.repeats import SPC
+from agent.records.tickets.store import (
+    append,
+    get,
+    history,
+    last_closed_by_key,
+    learn,
+    listing,
+    occurrences,
+    open_by_key,
+    outbox_of,
+)
+
+__all__ = [
+    "Key",
+    "Occurrence",
+    "Setup",
+    "Tickets",
+    "get",
+    "history",
+    "key_of",
+    "listing",
+    "occurrences",
+    "outbox_of",
+    "take_fact",
+]
+
+MAX_SWEEP = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the settings say about tickets."""
+
+    policy: Policy
+    duties: Sequence[Duty]
+    default_owner: str
+    quality: tuple[str, ...]
+    fallback: tuple[str, ...]
+    labels: Mapping[str, Text]
+
+
+class Tickets:
+    """The tickets of one edge."""
+
+    def __init__(self, site: SiteSettings, setup: Setup) -> None:
+        self._site, self._setup = site, setup
+
+    def directory(self, conn: Connection) -> Directory:
+        """People and labels at this moment."""
+        return directory(conn, self._setup.fallback, self._setup.labels)
+
+    def raise_ticket(
+        self, conn: Connection, now: datetime, actor: Actor, *, uuid: str, category: str, severity: str,
+        title: str = "", description: str = "", station: str | None = None, characteristic: str | None = None,
+        photos: Sequence[str] = (), channel: str = "kiosk",
+    ) -> Ticket:  # fmt: skip
+        """Open a ticket that a person or a program reports; the same `uuid` again gives the same ticket. Refused."""
+        known = conn.execute(select(ticket_event.c.ticket).where(ticket_event.c.uuid == uuid)).scalar()
+        if known is not None and (found := get(conn, known)) is not None:
+            return found
+        for kind, value in (("category", category), ("station", station), ("characteristic", characteristic)):
+            if value is not None and f"{kind}:{value}" not in self._setup.labels:
+                raise Refused(f"tickets.refused.{kind}", value=value)
+        place = f"station:{station}" if station else f"line:{self._site.line.id}"
+        words = title.strip() or text(
+            "tickets.title.reported", category=self._setup.labels[f"category:{category}"],
+            station=self._setup.labels.get(place, place),
+        )  # fmt: skip
+        opening = Opening(
+            channel=channel, category=category, severity=severity, title=words, description=description,
+            site=self._site.id, line=self._site.line.id, station=station, characteristic=characteristic,
+            reporter=actor.person, photos=tuple(photos),
+        )  # fmt: skip
+        return self._open(conn, now, actor, opening, uuid)
+
+    def act(
+        self, conn: Connection, now: datetime, no: str, action: str, args: Mapping[str, Any], actor: Actor, uuid: str,
+        at: datetime | None = None,
+    ) -> Ticket:  # fmt: skip
+        """Do a step. `at` is when it was done, if earlier than now. The same `uuid` again changes nothing. Refused."""
+        found = get(conn, no)
+        if found is None:
+            raise Refused("tickets.refused.unknown", no=no)
+        if conn.execute(select(ticket_event.c.uuid).where(ticket_event.c.uuid == uuid)).first():
+            return found
+        events = decide(found, action, args, actor, min(at or now, now), uuid, self.directory(conn))
+        return self._append(conn, now, found, events)
+
+    def occur(
+        self, conn: Connection, now: datetime, seen: Occurrence, opening: Opening | None = None
+    ) -> tuple[str, str]:
+        """Take a violation; returns the ticket's number and opened, appended, recurred, reopened or duplicate.
+
+        `opening` is used if a ticket is to be opened: its title, severity and figures describe the violation. Without
+        one (another SPC system handed it in) it is made of the key.
+        """
+        known = conn.execute(
+            select(occurrence.c.ticket).where(occurrence.c.event_id == seen.id)
+        ).scalar_one_or_none()  # fmt: skip
+        if known is not None:
+            return known, "duplicate"
+        key = seen.key.dedup
+        current, closed = open_by_key(conn, key), last_closed_by_key(conn, key)
+        outcome = on_occurrence(current, closed, seen, now, self._setup.policy)
+        if outcome.kind == "opened":
+            opened = replace(
+                opening or self._opening(seen),
+                dedup_key=key,
+                rules=seen.rules,
+                event_at=seen.at,
+                recurrence_of=outcome.recurrence_of,
+            )
+            after = self._open(conn, now, SPC, opened, derived(self._site.id, "opened", seen.id))
+            if outcome.recurrence_of is not None and closed is not None:
+                self._append(conn, now, closed, [recurrence(closed, after.no, now)])
+        elif outcome.kind == "counted":
+            assert outcome.ticket is not None
+            after = outcome.ticket
+            self._count(conn, now, after, seen)
+        else:
+            assert outcome.ticket is not None
+            after = self._append(conn, now, outcome.ticket, outcome.events)
+        result = {"counted": "appended"}.get(outcome.kind, outcome.kind)
+        data = {"figures": dict(seen.figures), "severity": seen.severity}
+        conn.execute(insert(occurrence).values(
+            event_id=seen.id, ticket=after.no, result=result, at=seen.at, rules=list(seen.rules), data=data
+        ))  # fmt: skip
+        return after.no, result
+
+    def _opening(self, seen: Occurrence) -> Opening:
+        key, labels = seen.key, self._setup.labels
+        name = labels.get(f"characteristic:{key.characteristic}", key.characteristic or key.station or "—")
+        return Opening(
+            channel="api", category="other", severity=seen.severity or "watch",
+            title=text("tickets.title.rules", characteristic=name, rules=", ".join(seen.rules)),
+            site=key.site, line=key.line, station=key.station, part_no=key.part_no,
+            characteristic=key.characteristic, stream=key.stream, figures=dict(seen.figures),
+        )  # fmt: skip
+
+    def sweep(self, conn: Connection, now: datetime) -> int:
+        """Do what time asks for: reminders, breaches, escalations, closings, counters on cards. Returns how many."""
+        who = self.directory(conn)
+        due = conn.execute(
+            select(ticket.c.no).where(ticket.c.next_timer_at <= now).order_by(ticket.c.next_timer_at).limit(MAX_SWEEP)
+        ).scalars().all()  # fmt: skip
+        for no in due:
+            found = get(conn, no)
+            if found is not None:
+                self._append(conn, now, found, timers(found, now, who))
+        counted = conn.execute(select(ticket.c.no).where(ticket.c.card_due_at <= now).limit(MAX_SWEEP)).scalars().all()
+        for no in counted:
+            self._say_count(conn, now, no)
+        return len(due) + len(counted)
+
+    def resync(self, conn: Connection, now: datetime) -> None:
+        """The relay lost its store: tell it everything about the tickets again (their events keep their uuids)."""
+        rows = conn.execute(select(ticket_event).order_by(ticket_event.c.ticket, ticket_event.c.seq))
+        for row in rows.all():
+            event = Event(row.uuid, row.ticket, row.cycle, row.seq, row.at, Actor.from_json(row.actor), row.source,
+                          row.kind, row.data)  # fmt: skip
+            enqueue(conn, now, Item(event.ticket, "fact", "fact", event.as_json()))
+
+    def _open(self, conn: Connection, now: datetime, actor: Actor, opening: Opening, uuid: str) -> Ticket:
+        setup = self._setup
+        duty = responsible(
+            setup.duties, line=opening.line, station=opening.station, characteristic=opening.characteristic,
+            category=opening.category,
+        )  # fmt: skip
+        owner = opening.owner or (duty.owner if duty else setup.default_owner)
+        team = dict.fromkeys((*opening.team, *(duty.team if duty else ()), *setup.quality))
+        opening = replace(opening, owner=owner, team=tuple(p for p in team if p != owner))
+        event = open_ticket(self._number(conn, now), opening, actor, now, uuid, setup.policy)
+        return self._append(conn, now, None, [event])
+
+    def _number(self, conn: Connection, now: datetime) -> str:
+        day = now.astimezone(self._site.zone).strftime("%y%m%d")
+        last = conn.execute(select(ticket_number.c.last).where(ticket_number.c.day == day)).scalar_one_or_none()
+        if last is None:
+            conn.execute(insert(ticket_number).values(day=day, last=1))
+        else:
+            conn.execute(update(ticket_number).where(ticket_number.c.day == day).values(last=last + 1))
+        return f"{self._site.id}-{self._site.edge}-{day}-{(last or 0) + 1:03d}"
+
+    def _append(self, conn: Connection, now: datetime, before: Ticket | None, events: Sequence[Event]) -> Ticket:
+        who = self.directory(conn)
+        for event in events:
+            after = append(conn, self._site.edge, before, event)
+            if after is None:
+                continue
+            for fold_key in voided(before, after) if before is not None else ():
+                supersede(conn, now, after.no, fold_key, "void: somebody acted")
+            self._say(conn, now, before, after, event, who)
+            if before is not None and before.state is State.NEW and after.state is not State.NEW:
+                release_ticket(conn, after.no)
+            before = after
+        assert before is not None, "no event"
+        return before
+
+    def _say(
+        self, conn: Connection, now: datetime, before: Ticket | None, after: Ticket, event: Event, who: Directory
+    ) -> None:
+        """Everything an event makes the outbox say, the fact itself first."""
+        enqueue(conn, now, Item(after.no, "fact", "fact", event.as_json(), uuid=event.uuid))
+        for index, out in enumerate(messages(before, after, event, who, now)):
+            enqueue(conn, now, Item(
+                after.no, out.kind, out.cls, out.payload, uuid=derived(event.uuid, out.kind, index),
+                fold_key=out.fold_key,
+            ))  # fmt: skip
+            if out.kind in ("post_card", "update_card"):
+                values = {"card_sent_at": now, "card_due_at": None}
+                conn.execute(update(ticket).where(ticket.c.no == after.no).values(**values))
+
+    def _count(self, conn: Connection, now: datetime, found: Ticket, seen: Occurrence) -> None:
+        """One more of the same: the count is durable at once, card and history follow at most once per interval."""
+        interval = timedelta(seconds=self._setup.policy.card_interval_s)
+        row = conn.execute(select(ticket.c.card_due_at, ticket.c.card_sent_at).where(ticket.c.no == found.no)).one()
+        values: dict[str, Any] = {"occurrences": found.occurrences + seen.count}
+        if row.card_due_at is None:
+            values["card_due_at"] = max(now, row.card_sent_at + interval) if row.card_sent_at else now
+        conn.execute(update(ticket).where(ticket.c.no == found.no).values(**values))
+
+    def _say_count(self, conn: Connection, now: datetime, no: str) -> None:
+        conn.execute(update(ticket).where(ticket.c.no == no).values(card_due_at=None))
+        found = get(conn, no)
+        assert found is not None, no
+        totals = conn.execute(
+            select(func.min(occurrence.c.at), func.max(occurrence.c.at)).where(occurrence.c.ticket == no)
+        ).one()
+        newest = conn.execute(
+            select(occurrence).where(occurrence.c.ticket == no).order_by(occurrence.c.at.desc()).limit(500)
+        ).all()
+        severity = found.severity
+        for row in newest:
+            severity = worse(severity, row.data.get("severity"))
+        data = {
+            "occurrences": found.occurrences, "rules": list(dict.fromkeys(r for row in newest for r in row.rules)),
+            "first_at": totals[0].isoformat(), "last_at": totals[1].isoformat(), "severity": severity,
+            "figures": newest[0].data["figures"],
+        }  # fmt: skip
+        uuid = derived(no, "counted", found.cycle, found.occurrences)
+        event = Event(uuid, no, found.cycle, found.seq + 1, now, SYSTEM, "spc", "counted", data)
+        self._append(conn, now, found, [event])
+
+
+def key_of(site: SiteSettings, data: Mapping[str, Any]) -> Key:
+    """The key of a violation that another system hands in; parts it leaves out are this site's and line's."""
+
+    def part(name: str, default: str | None = None) -> str | None:
+        value = data.get(name)
+        return default if value in (None, "") else str(value)
+
+    return Key(
+        part("site", site.id), part("line", site.line.id), part("station"), part("part_no"), part("characteristic"),
+        part("stream"),
+    )  # fmt: skip
+
+
+def take_fact(conn: Connection, now: datetime, edge: str, payload: Mapping[str, Any]) -> None:
+    """The relay takes an edge's event into the plant's read model, folded by the same code (ingress handler "fact")."""
+    learn(conn, edge, Event.from_json(payload))

@@ -1,0 +1,421 @@
+"""Edge and relay over a real Unix socket: the story of a ticket arrives once and in order, whoever restarts or is lost."""
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+import uvicorn
+from sqlalchemy import select
+
+from agent.blobs import Blobs
+from agent.clock import SystemClock
+from agent.deadlines.settings import DeadlineSettings
+from agent.errors import Rejected, Unreachable
+from agent.metrics import Metrics
+from agent.model import Actor, Click
+from agent.outbox.courier import Courier
+from agent.outbox.inbox import take_receipt
+from agent.outbox.queue import Item, balance, enqueue, void_leases
+from agent.outbox.rows import far, outbox
+from agent.outbox.settings import LinkSettings
+from agent.outbox.sink import Delivered, Message, Names
+from agent.plant.directory import as_payload, directory, replace_people, take_people
+from agent.plant.people import Person
+from agent.plant.settings import SiteSettings
+from agent.records.tickets.model import State
+from agent.records.tickets.remote import take_command
+from agent.records.tickets.service import Tickets, take_fact
+from agent.records.tickets.settings import TicketSettings
+from agent.records.tickets.setup import setup_of
+from agent.records.tickets.store import edge_of, get
+from agent.relay.clicks import Clicks
+from agent.relay.deliver import Deliver
+from agent.relay.ingress import Ingress, link_app
+from agent.relay.names import StoreNames, adopt
+from agent.relay.replies import Edges
+from agent.relay.rows import reply
+from agent.relay.settings import RelaySettings
+from agent.store.facts import epoch
+from agent.store.schema import upgrade
+from agent.store.write import Store
+
+CLOCK = SystemClock()
+SITE = SiteSettings.model_validate({
+    "id": "SZ1", "edge": "E3", "line": {"id": "L3", "name": {"zh": "3 号线", "en": "line 3"}},
+    "stations": [{"id": "OP40", "name": {"zh": "侧缝焊", "en": "side weld"}}],
+})  # fmt: skip
+TICKETS = TicketSettings(default_owner="own")
+DEADLINES = DeadlineSettings.model_validate({"escalation": {"fallback": ["duty"]}})
+PEOPLE = [
+    Person("own", "责任人", roles=frozenset({"engineer"}), open_id="ou_own"),
+    Person("op", "操作员", roles=frozenset({"operator"}), open_id="ou_op"),
+    Person("duty", "值班", roles=frozenset({"quality"}), open_id="ou_duty"),
+]
+OPERATOR = Actor("op", frozenset({"operator"}), "kiosk", "OP40-A")
+KINDS = ("open_group", "post_card", "update_card", "add_people", "nudge", "say", "leave_group", "dissolve_group")
+
+
+class Far:
+    """A far side that remembers effects and recognises keys, and can be made to fail."""
+
+    kinds = KINDS
+
+    def __init__(self) -> None:
+        self.effects: list[tuple[str, str, str]] = []
+        self.keys: dict[str, str] = {}
+        self.down = False
+        self.lose = 0
+        self.reject: str | None = None
+
+    def deliver(self, message: Message, names: Names) -> Delivered:
+        if self.down:
+            raise Unreachable("connection refused")
+        if self.reject == message.kind:
+            raise Rejected("230001: wrong")
+        logical = str(message.payload.get("group" if message.kind == "open_group" else "card", ""))
+        if message.kind == "post_card" and names.far(str(message.payload["group"])) is None:
+            raise Unreachable("group not made yet", retry_after=0.1)
+        if message.key not in self.keys:
+            self.keys[message.key] = f"far{len(self.keys)}"
+            self.effects.append((message.lane, message.kind, message.key))
+        if self.lose:
+            self.lose -= 1
+            raise Unreachable("answer lost")
+        return Delivered({logical: self.keys[message.key]} if logical and "update" not in message.kind else {})
+
+    def story(self, lane: str) -> list[str]:
+        return [kind for one, kind, _ in self.effects if one == lane]
+
+
+@asynccontextmanager
+async def opened(path: Path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    upgrade(path)
+    store = Store(path)
+    store.open()
+    await store.write(epoch)
+    await store.write(void_leases)
+    try:
+        yield store
+    finally:
+        await asyncio.to_thread(store.close)
+
+
+def heard(store: Store, **wakes) -> None:
+    loop = asyncio.get_running_loop()
+
+    def listen(topics):
+        for prefix, wake in wakes.items():
+            if any(t.startswith(prefix) for t in topics):
+                loop.call_soon_threadsafe(wake, topics)
+
+    store.on_commit(listen)
+
+
+@asynccontextmanager
+async def relay(folder: Path, far_side: Far):
+    """A running relay; yields an object with store and clicks."""
+    async with opened(folder / "relay.db") as store:
+        settings, edges = RelaySettings(verdict_wait_s=1.0), Edges()
+        blobs = Blobs(folder / "blobs")
+        names = StoreNames(store, CLOCK, lambda conn, p: None, blobs.path)
+        deliver = Deliver(store, CLOCK, dict.fromkeys(KINDS, far_side), names, settings, Metrics())
+        who = {p.open_id: p.id for p in PEOPLE}
+        clicks = Clicks(store, CLOCK, edges, settings, edge_of, lambda click: who.get(click.open_id))
+        clicks.bind(asyncio.get_running_loop())
+        handlers = {"fact": take_fact, "people": take_people, "adopt": adopt, "verdict": clicks.take_verdict}
+        app = link_app(store, CLOCK, Ingress(handlers, KINDS, settings), edges, blobs)
+        heard(store, outbox=lambda t: deliver.wake(), reply=edges.wake, verdict=clicks.wake)
+        server = uvicorn.Server(
+            uvicorn.Config(app, uds=str(folder.parent / "link.sock"), log_level="error", lifespan="off")
+        )
+        tasks = [asyncio.create_task(server._serve()), asyncio.create_task(deliver.run())]
+        while not server.started:
+            await asyncio.sleep(0.01)
+        try:
+            clicks.store, clicks.edges, clicks.blobs = store, edges, blobs
+            yield clicks
+        finally:
+            server.should_exit = server.force_exit = True
+            tasks[1].cancel()
+            await asyncio.wait(tasks)
+
+
+@asynccontextmanager
+async def edge(folder: Path):
+    """A running edge; yields its Tickets with store and courier attached."""
+    async with opened(folder / "edge.db") as store:
+        tickets = Tickets(SITE, setup_of(SITE, TICKETS, DEADLINES, []))
+
+        def tell(conn, now):
+            enqueue(conn, now, Item("people", "people", "verdict", as_payload(directory(conn))))
+
+        if await store.write(lambda conn: replace_people(conn, PEOPLE, [])):
+            await store.write(lambda conn: tell(conn, CLOCK.now()))
+
+        def resync(conn, now):
+            tell(conn, now)
+            tickets.resync(conn, now)
+
+        handlers = {"receipt": take_receipt, "command": partial(take_command, tickets)}
+        settings = LinkSettings(socket=folder.parent / "link.sock", poll_s=5)
+        courier = Courier(store, CLOCK, settings, "E3", handlers, Blobs(folder / "blobs").path, resync)
+        heard(store, outbox=lambda t: courier.wake())
+        task = asyncio.create_task(courier.run())
+        try:
+            tickets.store, tickets.courier = store, courier
+            yield tickets
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+
+async def raise_one(tickets: Tickets, uuid: str = "u1") -> str:
+    def job(conn):
+        return tickets.raise_ticket(
+            conn, CLOCK.now(), OPERATOR, uuid=uuid, category="welding", severity="watch", station="OP40"
+        ).no
+
+    return await tickets.store.write(job)
+
+
+async def act(tickets: Tickets, no: str, action: str, uuid: str, **args) -> None:
+    engineer = Actor("own", frozenset({"engineer"}), "kiosk")
+    await tickets.store.write(lambda conn: tickets.act(conn, CLOCK.now(), no, action, args, engineer, uuid))
+
+
+async def until(check, seconds: float = 8.0):
+    end = asyncio.get_running_loop().time() + seconds
+    while asyncio.get_running_loop().time() < end:
+        if value := check():
+            return value
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"not within {seconds} s")
+
+
+def counts(store: Store) -> dict[str, int]:
+    with store.read() as conn:
+        return balance(conn)
+
+
+def settled(store: Store) -> bool:
+    found = counts(store)
+    assert found["missing"] == 0, found
+    return found["waiting"] == 0
+
+
+def click(no: str, event_id: str, who: str = "ou_own", action: str = "respond") -> Click:
+    return Click(event_id, who, None, {"ticket": no, "action": action, "cycle": 1}, {}, "om_1", "oc_1", CLOCK.now())
+
+
+def test_a_story_arrives_once_in_order_and_is_receipted(tmp_path: Path) -> None:
+    far_side = Far()
+
+    async def main() -> None:
+        async with relay(tmp_path / "r", far_side) as there, edge(tmp_path / "e") as here:
+            no = await raise_one(here)
+            await act(here, no, "respond", "u2")
+            await until(lambda: settled(here.store) and settled(there.store))
+            assert far_side.story(no)[:2] == ["open_group", "post_card"]
+            with there.store.read() as conn:
+                assert get(conn, no).state is State.RESPONDED, "the read model folds the same events"
+                assert edge_of(conn, no) == "E3"
+            with here.store.read() as conn:
+                known = dict(conn.execute(select(far.c.logical, far.c.far)).all())
+            assert set(known) == {f"group:{no}", f"card:{no}"}, "receipts carry the far ids"
+
+    asyncio.run(main())
+
+
+def test_a_lost_answer_is_repeated_with_the_same_key(tmp_path: Path) -> None:
+    far_side = Far()
+    far_side.lose = 3
+
+    async def main() -> None:
+        async with relay(tmp_path / "r", far_side) as there, edge(tmp_path / "e") as here:
+            no = await raise_one(here)
+            await until(lambda: settled(here.store) and settled(there.store), 15)
+            assert far_side.story(no) == ["open_group", "post_card"]
+
+    asyncio.run(main())
+
+
+def test_far_side_away_pending_updates_are_folded(tmp_path: Path) -> None:
+    far_side = Far()
+    far_side.down = True
+
+    async def main() -> None:
+        async with relay(tmp_path / "r", far_side) as there, edge(tmp_path / "e") as here:
+            no = await raise_one(here)
+            await act(here, no, "respond", "u2")
+            await act(here, no, "contain", "u3", text="隔离")
+            await until(lambda: counts(there.store)["accepted"] >= 3)
+            far_side.down = False
+            await until(lambda: settled(here.store) and settled(there.store), 15)
+            assert far_side.story(no) == ["open_group", "post_card", "update_card"]
+            assert counts(here.store)["superseded"] + counts(there.store)["superseded"] >= 1
+
+    asyncio.run(main())
+
+
+def test_either_side_restarts_in_between(tmp_path: Path) -> None:
+    far_side = Far()
+
+    async def main() -> None:
+        numbers = []
+        for round_ in range(4):
+            async with AsyncExitStack() as stack:
+                if round_ % 2 == 0:  # the relay is away in odd rounds
+                    there = await stack.enter_async_context(relay(tmp_path / "r", far_side))
+                here = await stack.enter_async_context(edge(tmp_path / "e"))
+                numbers.append(await raise_one(here, f"u{round_}"))
+                await asyncio.sleep(0.15)
+        async with relay(tmp_path / "r", far_side) as there, edge(tmp_path / "e") as here:
+            await until(lambda: settled(here.store) and settled(there.store))
+        assert len(set(numbers)) == 4
+        for no in numbers:
+            assert far_side.story(no) == ["open_group", "post_card"]
+
+    asyncio.run(main())
+
+
+def test_a_relay_that_lost_its_store_adopts_what_exists(tmp_path: Path) -> None:
+    far_side = Far()
+
+    async def main() -> None:
+        async with relay(tmp_path / "r1", far_side) as there, edge(tmp_path / "e") as here:
+            no = await raise_one(here)
+            await until(lambda: settled(here.store) and settled(there.store))
+        async with relay(tmp_path / "r2", far_side) as there, edge(tmp_path / "e") as here:
+            await act(here, no, "respond", "u2")
+            await until(lambda: settled(here.store) and settled(there.store))
+            with there.store.read() as conn:
+                assert get(conn, no).state is State.RESPONDED
+                assert dict(conn.execute(select(far.c.logical, far.c.far)).all())[f"card:{no}"]
+        assert far_side.story(no) == ["open_group", "post_card", "update_card"], "nothing is made again"
+
+    asyncio.run(main())
+
+
+def test_what_is_refused_for_good_is_dead_with_its_reason_and_holds_up_nobody(tmp_path: Path) -> None:
+    far_side = Far()
+    far_side.reject = "open_group"
+
+    async def main() -> None:
+        async with relay(tmp_path / "r", far_side) as there, edge(tmp_path / "e") as here:
+            no = await raise_one(here)
+            await until(lambda: counts(here.store)["dead"] == 1)
+            with here.store.read() as conn:
+                row = conn.execute(select(outbox).where(outbox.c.state == "dead")).one()
+            assert (row.kind, row.reason, row.lane) == ("open_group", "230001: wrong", no)
+            await here.store.write(lambda conn: enqueue(conn, CLOCK.now(), Item("x", "unheard_of", "ticket", {})))
+            await until(lambda: counts(here.store)["dead"] == 2)
+            with here.store.read() as conn:
+                assert (
+                    "upgrade the relay"
+                    in conn.execute(select(outbox.c.reason).where(outbox.c.lane == "x")).scalar_one()
+                )
+            assert counts(there.store)["missing"] == 0
+
+    asyncio.run(main())
+
+
+def test_a_click_gets_its_verdict_and_works_once(tmp_path: Path) -> None:
+    far_side = Far()
+
+    async def main() -> None:
+        async with relay(tmp_path / "r", far_side) as there, edge(tmp_path / "e") as here:
+            no = await raise_one(here)
+            await until(lambda: settled(here.store) and settled(there.store))
+            verdicts = await asyncio.gather(*[asyncio.wrap_future(there.on_click(click(no, "ev1"))) for _ in range(5)])
+            assert [v.level for v in verdicts] == ["success"] * 5
+            assert verdicts[0].toast["key"] == "tickets.done.respond"
+            assert verdicts[0].card["no"] == no
+            second = await asyncio.wrap_future(there.on_click(click(no, "ev2", "ou_duty")))
+            assert second.level == "error", "who was first stays first"
+            with here.store.read() as conn:
+                ticket = get(conn, no)
+            assert (ticket.state, ticket.responded.by) == (State.RESPONDED, "own")
+            stranger = await asyncio.wrap_future(there.on_click(click(no, "ev3", "ou_nobody")))
+            assert stranger.toast["key"] == "click.unknown_person"
+            ghost = await asyncio.wrap_future(there.on_click(click("SZ1-E3-000000-001", "ev4")))
+            assert ghost.toast["key"] == "click.unknown_ticket"
+
+    asyncio.run(main())
+
+
+def test_a_click_with_the_edge_away_counts_at_its_time_and_a_late_refusal_is_told(tmp_path: Path) -> None:
+    far_side = Far()
+
+    async def main() -> None:
+        async with relay(tmp_path / "r", far_side) as there:
+            async with edge(tmp_path / "e") as here:
+                no = await raise_one(here)
+                await until(lambda: settled(here.store) and settled(there.store))
+            there.edges._seen["E3"] = CLOCK.monotonic() - 31
+            before = CLOCK.now()
+            first = click(no, "ev1")
+            verdict = await asyncio.wrap_future(there.on_click(first))
+            assert verdict.toast["key"] == "click.edge_offline"
+            await asyncio.wrap_future(there.on_click(click(no, "ev2", "ou_duty")))
+            with there.store.read() as conn:
+                assert len(conn.execute(select(reply).where(reply.c.kind == "command")).all()) == 2
+            async with edge(tmp_path / "e") as here:
+                await until(lambda: (("late" in lane) for lane, kind, _ in far_side.effects if kind == "nudge"))
+                await until(lambda: [k for _, k, _ in far_side.effects if k == "nudge"])
+                with here.store.read() as conn:
+                    responded = get(conn, no).responded
+            assert responded.by == "own"
+            assert abs(responded.at - first.clicked_at) < timedelta(milliseconds=1) and responded.at >= before
+
+    asyncio.run(main())
+
+
+def test_twenty_clicks_at_once_with_a_silent_edge_are_all_answered_in_time(tmp_path: Path) -> None:
+    far_side = Far()
+
+    async def main() -> None:
+        async with relay(tmp_path / "r", far_side) as there:
+            async with edge(tmp_path / "e") as here:
+                no = await raise_one(here)
+                await until(lambda: settled(here.store) and settled(there.store))
+            start = asyncio.get_running_loop().time()
+            verdicts = await asyncio.gather(
+                *[asyncio.wrap_future(there.on_click(click(no, f"ev{i}"))) for i in range(20)]
+            )
+            assert {v.toast["key"] for v in verdicts} == {"click.received"}
+            assert asyncio.get_running_loop().time() - start < 2.0
+
+    asyncio.run(main())
+
+
+def test_blobs_come_before_the_message_that_needs_them(tmp_path: Path) -> None:
+    far_side = Far()
+
+    async def main() -> None:
+        async with relay(tmp_path / "r", far_side) as there, edge(tmp_path / "e") as here:
+            sha = Blobs(tmp_path / "e" / "blobs").put(b"\x89PNG picture")
+            item = Item("t", "say", "ticket", {"blobs": [sha]})
+            await here.store.write(lambda conn: enqueue(conn, CLOCK.now(), item))
+            await until(lambda: settled(here.store))
+            assert there.blobs.path(sha).read_bytes() == b"\x89PNG picture"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("created", [datetime(2020, 1, 1, tzinfo=UTC)])
+def test_an_item_past_its_age_expires_counted(tmp_path: Path, created: datetime) -> None:
+    far_side = Far()
+    far_side.down = True
+
+    async def main() -> None:
+        async with relay(tmp_path / "r", far_side) as there, edge(tmp_path / "e") as here:
+            item = Item("t", "say", "ticket", {}, created_at=created)
+            await here.store.write(lambda conn: enqueue(conn, CLOCK.now(), item))
+            await until(lambda: counts(here.store)["expired"] == 1)
+            assert counts(there.store)["missing"] == 0
+
+    asyncio.run(main())
