@@ -37,7 +37,11 @@ class PageHook(BuildHookInterface):
         if self.target_name != "wheel":
             return
         given = os.environ.get("AGENT_UI_STATIC")
-        static = Path(given) if given else self._build()
+        try:
+            static = Path(given) if given else self._build()
+        except BaseException:
+            self._clean()
+            raise
         missing = [name for name in BUILT if not (static / name).is_file()]
         if missing:
             raise RuntimeError(f"{static}: no {', '.join(missing)}")
@@ -51,6 +55,9 @@ class PageHook(BuildHookInterface):
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove what was built outside the tree."""
+        self._clean()
+
+    def _clean(self) -> None:
         if self._tmp:
             shutil.rmtree(self._tmp, ignore_errors=True)
 

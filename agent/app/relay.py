@@ -28,7 +28,7 @@ from agent.relay.deliver import Deliver
 from agent.relay.ingress import Ingress, link_app
 from agent.relay.names import StoreNames, adopt
 from agent.relay.replies import Edges, purge_accepted, purge_replies
-from agent.sinks.feishu.callbacks import LongConnection
+from agent.sinks.feishu.callbacks.supervisor import Callbacks
 from agent.sinks.feishu.sink import FeishuSink
 from agent.ui.admin import build_relay_admin
 from agent.ui.desk import build_desk
@@ -55,9 +55,10 @@ class Relay(Role):
             store, clock, dict.fromkeys(self.sink.kinds, self.sink), self.names, settings, self.metrics
         )
         self.clicks = Clicks(store, clock, self.edges, settings, edge_of, self._who)
-        self.feishu = LongConnection(
-            config.feishu, clock, on_click=self.clicks.on_click, on_event=self._on_event, tz=config.site.zone
-        )
+        self.feishu = Callbacks(
+            config.feishu, clock, config.site.zone, on_click=self.clicks.on_click, on_event=self._on_event,
+            card=lambda neutral: self.sink.card(neutral, self.names), person=self._person,
+        )  # fmt: skip
         handlers = {
             "fact": take_fact, "people": take_people, "adopt": adopt, "verdict": self.clicks.take_verdict,
         }  # fmt: skip
@@ -94,6 +95,7 @@ class Relay(Role):
         try:
             await asyncio.Event().wait()
         finally:
+            self.sink.close()
             await asyncio.to_thread(self.feishu.stop)
 
     def _delivers(self) -> bool:
@@ -101,15 +103,19 @@ class Relay(Role):
         return self.clock.monotonic() - self.deliver.progress_at < 60
 
     def _who(self, click: Click) -> str | None:
-        """Whose click it is: by what the directory says, else by what was learnt while delivering."""
-        with self.store.read() as conn:
-            known = conn.execute(select(person.c.id).where(person.c.open_id == click.open_id)).scalars().first()
-            if known is None and click.user_id is not None:
+        """Whose click it is: by what the directory says, else by what was learnt from Feishu."""
+        known = self._person(click.open_id)
+        if known is None and click.user_id is not None:
+            with self.store.read() as conn:
                 known = conn.execute(select(person.c.id).where(person.c.user_id == click.user_id)).scalars().first()
-        if known is not None:
-            return str(known)
-        logical = self.names.logical(click.open_id, "person:")
-        return None if logical is None else logical.removeprefix("person:")
+        return known
+
+    def _person(self, open_id: str) -> str | None:
+        """Employee number of an open_id."""
+        with self.store.read() as conn:
+            known: str | None = conn.execute(select(person.c.id).where(person.c.open_id == open_id)).scalars().first()
+        logical = self.names.logical(open_id, "person:") if known is None else None
+        return known if logical is None else logical.removeprefix("person:")
 
     async def _learn_people(self) -> None:
         """Learn everybody's open_id, so that a click of someone who was never written to is known too."""
@@ -118,8 +124,8 @@ class Relay(Role):
             people = await self.store.write(_people_ids)
             if people != last:
                 try:
-                    found = await asyncio.to_thread(self.sink.people.open_ids, people, self.names)
-                    log.info("%d of %d people are known in Feishu", len(found), len(people))
+                    found = await asyncio.to_thread(self.sink.learn, people, self.names)
+                    log.info("%d of %d people are known in Feishu", found, len(people))
                     last = people
                 except AgentError as error:
                     log.info("people will be looked up later: %s", error)
@@ -134,7 +140,7 @@ class Relay(Role):
 
     def _gauges(self) -> None:
         self.metrics.put("andon_info", 1, version=__version__, role=self.name)
-        self.metrics.put("andon_feishu_connected", 1 if self.feishu.health.connected else 0)
+        self.metrics.put("andon_feishu_connected", 1 if self.feishu.health().state == "open" else 0)
         self.metrics.put("andon_feishu_reachable", 0 if self.deliver.down else 1)
         now = self.clock.monotonic()
         for edge in self.edges.all():

@@ -415,11 +415,16 @@ def test_exception_codes_are_told_apart_and_keep_the_connection(code):
 
 
 def test_a_device_that_refuses_everything_is_asked_in_large_blocks():
+    sizes = []
+
     def script(n, request):
+        sizes.append(request[4])
         return [(0, frame(request[0], b"\x83\x02"))]
 
     registers = [reg(f"r{a}", a) for a in range(16)]
     sink, health, _ = play(script, registers, lambda s, h, p: p.requests >= 31 + 5)
+    assert sizes[:3] == [16, 8, 4] and sorted(sizes[:31])[:16] == [1] * 16, "once it looks for the missing address"
+    assert sizes[31:36] == [16] * 5
     assert len(sink.signals) == 16
     assert {s.value for s in sink.signals} == {None}
     assert health.last_data_at is None

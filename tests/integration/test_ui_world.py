@@ -126,13 +126,17 @@ class World:
             return conn.exec_driver_sql("SELECT count(*) FROM ticket_event").scalar_one()
 
 
-@pytest.fixture
-def world(tmp_path: Path, clock: ManualClock) -> Iterator[World]:
-    """An edge that is up."""
-    made = World(tmp_path, clock)
+def opened(folder: Path, clock: Clock, static: Path | None = None) -> Iterator[World]:
+    """An edge that is up, for a fixture."""
+    made = World(folder, clock, static)
     made.open()
     yield made
     made.store.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path, clock: ManualClock) -> Iterator[World]:
+    yield from opened(tmp_path, clock)
 
 
 def test_build_app_touches_nothing(tmp_path: Path, clock: ManualClock) -> None:

@@ -147,6 +147,8 @@ def test_part_of_an_answer_is_waited_for():
         ("0007 0000 0005 01 03 02 1234", "modbus_wrong_length"),
         ("0007 0000 0009 01 03 06 1234 5678 9abc", "modbus_wrong_length"),
         ("0007 0000 0003 01 03 00", "modbus_wrong_length"),
+        ("0007 0000 0009 01 03 04 1234 5678 9abc", "modbus_wrong_length"),
+        ("0007 0000 0005 01 03 04 1234", "modbus_wrong_length"),
         ("0007 0001 0007 01 03 04 1234 5678", "modbus_bad_frame"),
         ("0007 0000 0002 01 83", "modbus_bad_frame"),
         ("0007 0000 ffff 01 03 04 1234 5678", "modbus_bad_frame"),

@@ -17,7 +17,7 @@ from test_feishu_fake import NO, START, TZ
 
 from agent.clock import ManualClock
 from agent.model import Click, Verdict, text
-from agent.sinks.feishu.callbacks.answers import CLICK, as_click, moment, read_push
+from agent.sinks.feishu.callbacks.answers import CLICK, as_click, is_quiet, moment, read_push
 from agent.sinks.feishu.callbacks.handler import Handler
 from agent.sinks.feishu.settings import FeishuSettings
 
@@ -68,6 +68,11 @@ def test_a_value_that_an_old_client_wrote_as_a_string_is_read() -> None:
 @pytest.mark.parametrize("value", [None, {}, {"ticket": NO}, {"action": "x"}, "x", {"ticket": 1, "action": "y"}, [1]])
 def test_what_is_none_of_our_buttons_is_no_click(value: Any) -> None:
     assert click_of(pushed(value=value)) is None
+
+
+def test_a_push_of_a_strange_shape_is_no_click() -> None:
+    for event in ({}, {"action": "x"}, {"action": [1], "operator": 3}, {"operator": {"open_id": 5}, "action": {}}):
+        assert click_of(pushed(event=event)) is None and not is_quiet(read_push(pushed(event=event), "f"))
 
 
 def test_an_old_card_frame_is_a_click_too() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from agent.deadlines.policy import Policy
 from agent.model import Actor
 from agent.plant.people import Department, Directory, Person
-from agent.records.tickets.fold import fold
+from agent.records.tickets.rules.fold import fold
 from agent.records.tickets.messages import OutMessage, messages
 from agent.records.tickets.model import Event, Opening, State, Ticket
 from agent.records.tickets.rules import (

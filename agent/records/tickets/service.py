@@ -110,6 +110,9 @@ class Tickets:
             raise Refused("tickets.refused.unknown", no=no)
         if conn.execute(select(ticket_event.c.uuid).where(ticket_event.c.uuid == uuid)).first():
             return found
+        newer = open_by_key(conn, found.dedup_key) if action == "reopen" and found.dedup_key else None
+        if newer is not None and newer.no != no:
+            raise Refused("tickets.refused.newer", no=no, newer=newer.no)
         events = decide(found, action, args, actor, min(at or now, now), uuid, self.directory(conn))
         return self._append(conn, now, found, events)
 

@@ -64,6 +64,13 @@ class FeishuSink:
             raise Rejected(f"Feishu knows no message of kind {message.kind}")
         return handler(message, names)
 
+    def learn(self, people: Sequence[str], names: Names) -> int:
+        """Learn the open_ids of people ahead of time, so that whoever clicks is known; returns how many are known.
+
+        Raises Unreachable when Feishu cannot be asked.
+        """
+        return len(self._people.open_ids(people, names))
+
     def close(self) -> None:
         """End waits and calls under way; later calls raise Unreachable."""
         self._stop.set()

@@ -72,8 +72,7 @@ def moment(stamp: object) -> datetime | None:
 
 def is_quiet(push: Push) -> bool:
     """True for the selection of a person inside a form: it counts when the form is sent."""
-    value = push.event.get("action", {}).get("value")
-    return isinstance(value, dict) and value.get("quiet") is True
+    return _dict(_dict(push.event.get("action")).get("value")).get("quiet") is True
 
 
 def as_click(push: Push, person: Callable[[str], str | None]) -> Click | None:

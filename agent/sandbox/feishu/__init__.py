@@ -1,0 +1,1 @@
+"""Feishu's HTTP interface over the world: routes, envelope, limits, faults."""

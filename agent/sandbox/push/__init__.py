@@ -1,0 +1,1 @@
+"""The long connection: frames, connections, events pushed and clicks asked."""

@@ -1,0 +1,136 @@
+"""The kiosk's application and the server that runs it inside our own loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from agent.errors import ConfigError
+from agent.ui.api import kiosk, measures, photos, tickets
+from agent.ui.api.answers import install
+from agent.ui.feed import Feed
+from agent.ui.gate import Gate
+from agent.ui.health import edge_figures, health_router
+from agent.ui.hub import Hub
+from agent.ui.page import add_page
+from agent.ui.parts import EdgeParts
+
+GRACE_S = 2
+"""For what is under way when the server stops; without a limit one open stream holds it for ever."""
+MAX_CONNECTIONS = 1000
+
+
+def build_app(parts: EdgeParts) -> FastAPI:
+    """The kiosk page, its API and stream, health and metrics. Nothing runs until a Server serves it."""
+    app = FastAPI(title="Andon Gateway edge", version=parts.version, openapi_url="/api/openapi.json", docs_url=None,
+                  redoc_url=None)  # fmt: skip
+    hub = Hub()
+    app.state.parts, app.state.hub = parts, hub
+    app.state.jobs, app.state.endings = [Feed(parts, hub).run], [hub.close]
+    for router in (kiosk.router, tickets.router, measures.router, photos.router):
+        app.include_router(router)
+    app.include_router(health_router(parts.store, parts.ready, edge_figures(parts, hub)))
+    add_page(app, parts.static_dir)
+    parts.metrics.declare("andon_http_refusals_total", "counter", "requests refused, by status")
+    install(app, parts.site.zone, parts.metrics)
+    app.add_middleware(Gate, zone=parts.site.zone, hosts=parts.edge.allowed_hosts)
+    return app
+
+
+class Server:
+    """Serves an app on a TCP port or a Unix socket. `app.state.jobs` run beside it, `app.state.endings` end streams."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._jobs: Sequence[Callable[[], Awaitable[None]]] = getattr(app.state, "jobs", ())
+        self._endings: Sequence[Callable[[], None]] = getattr(app.state, "endings", ())
+        self.ready = asyncio.Event()
+        """Set once requests are answered."""
+        self.port = 0
+
+    async def serve(
+        self, *, host: str = "127.0.0.1", port: int = 0, uds: Path | None = None, sock_mode: int = 0o660
+    ) -> None:
+        """Until cancelled; then streams end, requests under way get GRACE_S. Raises ConfigError if it cannot listen."""
+        sock = _tcp(host, port) if uds is None else _unix(uds, sock_mode)
+        self.port = sock.getsockname()[1] if uds is None else 0
+        try:
+            async with asyncio.TaskGroup() as group:
+                jobs = [group.create_task(_run(job), name=f"server-job-{i}") for i, job in enumerate(self._jobs)]
+                try:
+                    await self._answer(sock)
+                finally:
+                    for job in jobs:
+                        job.cancel()
+        finally:
+            sock.close()
+            if uds is not None:
+                uds.unlink(missing_ok=True)
+
+    async def _answer(self, sock: socket.socket) -> None:
+        server = _Quiet(
+            uvicorn.Config(
+                self._app, log_config=None, log_level="warning", access_log=False, server_header=False,
+                proxy_headers=False, ws="none", timeout_keep_alive=20, timeout_graceful_shutdown=GRACE_S,
+                limit_concurrency=MAX_CONNECTIONS, h11_max_incomplete_event_size=32 << 10,
+            ),
+            self.ready,
+        )  # fmt: skip
+        serving = asyncio.ensure_future(server.serve(sockets=[sock]))
+        try:
+            await asyncio.shield(serving)
+        finally:
+            for end in self._endings:
+                end()
+            server.should_exit = True
+            await asyncio.wait({serving}, timeout=GRACE_S + 1)
+            serving.cancel()
+
+
+class _Quiet(uvicorn.Server):  # type: ignore[misc]
+    """Leaves signals alone (the process has its own handlers) and says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, ready: asyncio.Event) -> None:
+        super().__init__(config)
+        self._is_ready = ready
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._is_ready.set()
+
+
+async def _run(job: Callable[[], Awaitable[None]]) -> None:
+    await job()
+
+
+def _tcp(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=512)
+    except (OSError, OverflowError) as error:
+        raise ConfigError("host and port", f"{host}:{port}", f"cannot listen there: {error}") from error
+
+
+def _unix(path: Path, mode: int) -> socket.socket:
+    """A listening Unix socket. Its mode is set before it listens, so nobody else gets in first."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if path.is_socket():  # left by a process that was killed; the lock of the data folder says it is ours
+            path.unlink()
+        sock.bind(str(path))
+        path.chmod(mode)
+        sock.listen(64)
+    except OSError as error:
+        sock.close()
+        raise ConfigError("socket", str(path), f"cannot listen there: {error.strerror or error}") from error
+    return sock

@@ -1,0 +1,58 @@
+/** What this tablet is: its token and station (handed over once in the address), its language and theme. */
+import { signal } from "@preact/signals";
+import { lang, speak, type Lang } from "../words/texts.ts";
+
+function read(key: string): string {
+  try {
+    return localStorage.getItem(key) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+function keep(key: string, value: string): void {
+  try {
+    localStorage.setItem(key, value);
+  } catch {
+    // without storage the page still works until it is closed
+  }
+}
+
+export const token = signal(read("andon.token"));
+export const station = signal(read("andon.station"));
+
+/** Take `#token=…&station=…` out of the address (so that it is in no history and no picture) and keep it. */
+export function enrol(): void {
+  const given = new URLSearchParams(location.hash.slice(1));
+  for (const [key, target] of [["token", token], ["station", station]] as const) {
+    const value = given.get(key);
+    if (value !== null) {
+      target.value = value;
+      keep(`andon.${key}`, value);
+    }
+  }
+  if (given.has("token") || given.has("station")) history.replaceState(null, "", location.pathname + location.search);
+}
+
+/** The language of the last time, else Chinese. Falls back to Chinese when the other file cannot be had. */
+export async function firstLanguage(): Promise<void> {
+  const wanted: Lang = read("andon.lang") === "en" ? "en" : "zh";
+  await speak(wanted).catch(() => speak("zh"));
+}
+
+export function otherLanguage(): void {
+  const next: Lang = lang.value === "zh" ? "en" : "zh";
+  void speak(next).then(
+    () => keep("andon.lang", next),
+    () => undefined,
+  );
+}
+
+/** ?theme=dark or light; anything else follows the system. ?scale=1.2 makes all kiosk sizes larger. */
+export function dress(): void {
+  const query = new URLSearchParams(location.search);
+  const theme = query.get("theme");
+  if (theme === "dark" || theme === "light") document.documentElement.dataset.theme = theme;
+  const scale = Number(query.get("scale"));
+  if (scale >= 0.8 && scale <= 1.6) document.body.style.setProperty("--scale", String(scale));
+}
