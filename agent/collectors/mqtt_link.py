@@ -7,6 +7,7 @@ fresh paho client, so that nothing of the last one lives on; the session at the 
 
 from __future__ import annotations
 
+import os
 import random
 import select
 import socket
@@ -140,9 +141,26 @@ class Link:
             self._acknowledge(client)
             self._intake.disconnected()
             self._ended = True
+            self._leave(client)
+
+    def _leave(self, client: Client) -> None:
+        """Say DISCONNECT and wait, at most a second, until the broker hangs up: then it has read our PUBACKs.
+
+        A new connection under our client id before that makes it throw them away unread (seen with mosquitto 2.0.11).
+        paho closes its socket at once, so a second handle keeps the connection open.
+        """
+        sock = client.socket()
+        if sock is None:
+            return
+        with socket.socket(fileno=os.dup(sock.fileno())) as line:
             client.disconnect()
-            if (sock := client.socket()) is not None:
-                sock.close()
+            sock.close()
+            until = self._clock.monotonic() + 1.0 * self._accepted
+            with suppress(OSError):  # a time-out or a reset; either way it is over
+                while (left := until - self._clock.monotonic()) > 0:
+                    line.settimeout(left)
+                    if not line.recv(65536):
+                        break
 
     def _end(self, event: str, detail: str) -> None:
         """Report why a connection ended; only the first reason counts."""

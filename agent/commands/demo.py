@@ -46,7 +46,7 @@ class Place:
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command."""
     parser = verbs.add_parser("demo", help="a simulated line with everything, on this machine")
-    parser.add_argument("--keep", type=Path, help="keep the demo's folder here (default: a temporary one, deleted)")
+    parser.add_argument("--keep", type=Path, help="folder to leave behind (default: a temporary one, deleted)")
     parser.add_argument("--any-port", action="store_true", help="take free ports instead of the usual ones")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same line")
     parser.add_argument("--log-level", default="WARNING", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     """Run until Ctrl-C; leaves nothing running."""
     start_logging(args.log_level)
     folder = args.keep or Path(tempfile.mkdtemp(prefix="andon-demo-"))
+    for role in ("edge", "relay"):  # the sandbox starts empty, so must the stores
+        shutil.rmtree(folder / role, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         place = Place(folder.resolve(), _ports(args.any_port))
@@ -103,18 +105,15 @@ async def _demo(args: argparse.Namespace, place: Place) -> None:
 
 def _programs(args: argparse.Namespace, place: Place) -> dict[str, Sequence[str]]:
     """The processes of the demo, each with its command line."""
-    ports, clock = place.ports, str(place.clock)
-    agent = ["-m", "agent", "run", "--config", str(place.config), "--demo-clock", clock, "--die-with-parent",
-             "--log-level", args.log_level]  # fmt: skip
+    folder, ports, clock = place.folder, {name: str(port) for name, port in place.ports.items()}, str(place.clock)
+    agent = ["-m", "agent", "run", "--config", str(place.config), "--demo-clock", clock, "--die-with-parent"]
+    agent += ["--log-level", args.log_level]
     static = Path(__file__).parent.parent / "ui" / "static"
-    return {
-        "sandbox": ["-m", "agent.sandbox", "--port", str(ports["sandbox"]), "--clock-file", clock, "--static", str(static), "--app-id", APP_ID,
-                    "--app-secret", (place.folder / "secrets" / "feishu").read_text().strip(), "--with-parent"],
-        "plant": ["-m", "agent.sandbox.plant", "--broker-port", str(ports["broker"]), "--plc-port", str(ports["plc"]),
-                  "--secrets", str(place.folder / "secrets"), "--seed", str(args.seed), "--clock", clock],
-        "relay": [*agent, "--role", "relay"],
-        "edge": [*agent, "--role", "edge"],
-    }  # fmt: skip
+    feishu = ["-m", "agent.sandbox", "--port", ports["sandbox"], "--clock-file", clock, "--static", str(static)]
+    feishu += ["--app-id", APP_ID, "--app-secret", (folder / "secrets" / "feishu").read_text().strip(), "--with-parent"]
+    plant = ["-m", "agent.sandbox.plant", "--broker-port", ports["broker"], "--plc-port", ports["plc"]]
+    plant += ["--secrets", str(folder / "secrets"), "--seed", str(args.seed), "--clock", clock]
+    return {"sandbox": feishu, "plant": plant, "relay": [*agent, "--role", "relay"], "edge": [*agent, "--role", "edge"]}
 
 
 async def _introduce(place: Place, stop: asyncio.Event) -> dict[str, str] | None:

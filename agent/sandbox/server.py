@@ -82,7 +82,7 @@ def _pages(app: FastAPI, static_dir: Path) -> None:
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
         policy = "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'"
-        return FileResponse(static_dir / "sandbox.html", headers={"Content-Security-Policy": policy})
+        return FileResponse((static_dir / "sandbox").with_suffix(".html"), headers={"Content-Security-Policy": policy})
 
     app.mount("/assets", StaticFiles(directory=static_dir / "assets", check_dir=False))
 

@@ -1,4 +1,4 @@
-"""Texts for people: one file per language (zh.json, en.json), flat keys, `{name}` placeholders; the page uses the same files.
+"""Texts for people: one file per language (zh.json, en.json), flat keys, `{name}` placeholders; the page uses them too.
 
 Everything stored or sent holds a key and parameters (`model.Text`); only here a sentence comes into being.
 """

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import Headers
+from starlette.routing import Match
 from starlette.types import Scope
 
 from agent.texts import LANGUAGES, table
@@ -44,7 +45,10 @@ def add_page(app: FastAPI, folder: Path | None) -> None:
     """Serve the page behind all routes; /api never falls into it. Without a page, say how to build it."""
 
     async def no_such_route(request: Request) -> Response:
-        raise Problem(404, "api.not_found", path=request.url.path[:200])
+        path = request.url.path[:200]
+        if any(route.matches(request.scope)[0] is Match.PARTIAL for route in app.routes):
+            raise Problem(405, "api.method", path=path, method=request.method)
+        raise Problem(404, "api.not_found", path=path)
 
     async def no_page(request: Request) -> Response:
         words = "\n".join(table(lang)["api.page_missing"] for lang in LANGUAGES)

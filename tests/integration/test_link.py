@@ -1,4 +1,4 @@
-"""Edge and relay over a real Unix socket: the story of a ticket arrives once and in order, whoever restarts or is lost."""
+"""Edge and relay over a real Unix socket: a story arrives once and in order, whoever restarts or is lost."""
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager

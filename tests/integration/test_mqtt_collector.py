@@ -459,6 +459,8 @@ class Mute:
                 writer.write(self.suback + self.then)
             while data := await reader.read(1000):
                 self.got += data
+                if data.endswith(b"\xe0\x00"):
+                    break  # DISCONNECT
                 if self.answer_pings and b"\xc0\x00" in data:
                     writer.write(b"\xd0\x00")
         except OSError:

@@ -1,4 +1,4 @@
-"""The real lark-oapi long connection against the sandbox: clicks and their toasts, events pushed again, silent deaths."""
+"""The real lark-oapi long connection against the sandbox: clicks and their toasts, repeated events, silent deaths."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from agent.clock import ManualClock
 from agent.sandbox.local import LocalSandbox
@@ -181,7 +183,11 @@ def posted(sandbox: LocalSandbox, content: dict[str, Any]) -> Message:
 
 
 def press(sandbox: LocalSandbox, message: Message, **what: Any) -> Any:
-    body = {"person": "10021", "message_id": message.message_id, **({"value": VALUE} | what if "name" not in what else what)}
+    body = {
+        "person": "10021",
+        "message_id": message.message_id,
+        **({"value": VALUE} | what if "name" not in what else what),
+    }
     return control(sandbox, "POST", "press", body)
 
 
@@ -357,6 +363,28 @@ def test_a_torn_connection_is_rebuilt_and_a_refused_endpoint_ends_it_silently(
     control(sandbox, "DELETE", "faults")
     time.sleep(1.5)
     assert not sandbox.hub.connections and agent.thread.is_alive(), "the SDK's silent death, as in the field"
+
+
+def test_a_handshake_is_refused_with_the_headers_that_the_client_reads(sandbox: LocalSandbox) -> None:
+    app = sandbox.world.app
+    body = {"AppID": app.app_id, "AppSecret": app.app_secret}
+    wrong = httpx.post(f"{sandbox.url}/callback/ws/endpoint", json={**body, "AppSecret": "x"})
+    assert (wrong.status_code, wrong.json()["code"]) == (200, 1000040344)
+    url = httpx.post(f"{sandbox.url}/callback/ws/endpoint", json=body).json()["data"]["URL"]
+    with pytest.raises(InvalidStatus) as unknown:
+        connect(url.replace("device_id=", "device_id=0"), proxy=None)
+    assert unknown.value.response.headers["handshake-status"] == "514"
+    fault = {"api": "ws.handshake", "kind": "code", "code": 514, "status": 1000040350, "times": 1}
+    control(sandbox, "POST", "faults", fault)
+    with pytest.raises(InvalidStatus) as full:
+        connect(url, proxy=None)
+    headers = full.value.response.headers
+    assert (headers["handshake-status"], headers["handshake-autherrcode"]) == ("514", "1000040350")
+    with connect(url, proxy=None):
+        soon(lambda: sandbox.hub.connections)
+    control(sandbox, "POST", "faults", {"api": "ws.endpoint", "kind": "hang"})
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{sandbox.url}/callback/ws/endpoint", json=body, timeout=0.4)
 
 
 def test_a_half_open_connection_takes_clicks_and_never_answers(sandbox: LocalSandbox, agent: Agent) -> None:

@@ -150,7 +150,7 @@ def card(title: str = f"等响应 {TICKET}", cycle: int = 1) -> dict[str, Any]:
 RESPOND = {"ticket": TICKET, "action": "respond", "cycle": 1}
 
 
-# idempotency -----------------------------------------------------------------------------------------------------------
+# idempotency ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_chat_uuid_makes_one_group_in_ten_hours_and_another_after(bot: Bot, clock: ManualClock) -> None:
@@ -194,7 +194,7 @@ def test_another_content_under_a_used_uuid_is_lost_and_noticed(bot: Bot) -> None
 def test_after_a_lost_answer_the_same_uuid_finds_the_same_group(bot: Bot, mode: str) -> None:
     kind = {"reset": "lose"}.get(mode, mode)
     control(bot.sandbox, "POST", "faults", {"api": "im.chat.create", "kind": kind, "times": 1})
-    with pytest.raises(Exception) as lost:  # noqa: PT011  (requests' and json's errors share no base)
+    with pytest.raises(Exception) as lost:
         bot.chat("k9")
     assert type(lost.value).__name__ in ("ConnectionError", "ChunkedEncodingError", "JSONDecodeError")
     assert bot.chat("k9").code == 0
@@ -226,7 +226,7 @@ def together(*acts: Callable[[], Any]) -> list[Any]:
     return results
 
 
-# token, limits, faults -------------------------------------------------------------------------------------------------
+# token, limits, faults -----------------------------------------------------------------------------------------------
 
 
 def token_of(sandbox: LocalSandbox, **wrong: str) -> dict[str, Any]:
@@ -293,7 +293,12 @@ def test_a_limit_set_on_purpose_holds_and_ignoring_it_is_noticed(bot: Bot, clock
 
 def test_faults_by_probability_follow_their_seed(bot: Bot) -> None:
     def struck() -> list[bool]:
-        control(bot.sandbox, "POST", "faults", {"api": "im.chat.*", "kind": "code", "code": 2200, "probability": 0.4, "seed": 7})
+        control(
+            bot.sandbox,
+            "POST",
+            "faults",
+            {"api": "im.chat.*", "kind": "code", "code": 2200, "probability": 0.4, "seed": 7},
+        )
         seen = [bot.chat(name="x").code == 2200 for _ in range(12)]
         control(bot.sandbox, "DELETE", "faults")
         return seen
@@ -305,7 +310,7 @@ def test_faults_by_probability_follow_their_seed(bot: Bot) -> None:
 def test_a_cut_office_network_lets_nothing_through_until_restored(bot: Bot) -> None:
     assert bot.chat("k").code == 0
     control(bot.sandbox, "POST", "office", {"up": False})
-    with pytest.raises(Exception, match="(reset|aborted|closed)"):
+    with pytest.raises(Exception, match=r"(reset|aborted|closed)"):
         bot.chat("k2")
     assert control(bot.sandbox, "GET", "state")["office"]["up"] is False
     control(bot.sandbox, "POST", "office", {"up": False, "mode": "hang"})
@@ -318,7 +323,7 @@ def test_a_cut_office_network_lets_nothing_through_until_restored(bot: Bot) -> N
     assert len(control(bot.sandbox, "GET", "state")["groups"]) == 2
 
 
-# groups ----------------------------------------------------------------------------------------------------------------
+# groups --------------------------------------------------------------------------------------------------------------
 
 
 def test_a_group_with_an_unknown_or_resigned_member_is_not_made(bot: Bot) -> None:
@@ -388,11 +393,16 @@ def test_groups_are_found_again_by_the_ticket_in_their_name(bot: Bot) -> None:
     rest = bot.im.ListChatRequest.builder().page_size(1).page_token(listed.data.page_token).build()
     assert [c.name for c in bot.client.im.v1.chat.list(rest).data.items] == ["别的群"]
     body = bot.im.UpdateChatRequestBody.builder().name(f"[已关闭] {TICKET}").build()
-    assert bot.client.im.v1.chat.update(bot.im.UpdateChatRequest.builder().chat_id(chat_id).request_body(body).build()).code == 0
+    assert (
+        bot.client.im.v1.chat.update(
+            bot.im.UpdateChatRequest.builder().chat_id(chat_id).request_body(body).build()
+        ).code
+        == 0
+    )
     assert bot.client.im.v1.chat.search(search).data.items[0].name == f"[已关闭] {TICKET}"
 
 
-# messages and cards ----------------------------------------------------------------------------------------------------
+# messages and cards --------------------------------------------------------------------------------------------------
 
 
 def test_a_card_is_sent_updated_and_its_history_kept(bot: Bot, clock: ManualClock) -> None:

@@ -241,9 +241,8 @@ def test_new_limits_are_a_new_version_and_clear_the_runs(line: Line) -> None:
             await line.say(*[101] * 7)
             assert line.tickets_now() == []
             with line.store.read() as conn:
-                versions = conn.execute(
-                    select(limit_version.c.version, limit_version.c.center).where(limit_version.c.characteristic == "width")
-                ).all()
+                mine = limit_version.c.characteristic == "width"
+                versions = conn.execute(select(limit_version.c.version, limit_version.c.center).where(mine)).all()
             assert [tuple(v) for v in versions] == [(1, 100.0), (2, 100.5)]
 
     asyncio.run(main())

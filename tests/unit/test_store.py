@@ -10,7 +10,7 @@ from sqlalchemy import inspect, text
 import agent.outbox.rows
 import agent.plant.rows
 import agent.records.tickets.rows
-import agent.relay.rows  # noqa: F401  (declares its tables)
+import agent.relay.rows
 from agent.errors import ConfigError
 from agent.model import SYSTEM
 from agent.store import audit

@@ -13,10 +13,10 @@ from test_tickets_kit import FIGURES, HOUR, T0, WHO, Player, at_state, occurrenc
 from agent.errors import Refused
 from agent.records.tickets.board import attention, history, summary
 from agent.records.tickets.cards import card
-from agent.records.tickets.rules.fold import HANDLERS, fold
 from agent.records.tickets.messages import SPEAK
 from agent.records.tickets.model import SOLVED, Event, State, Ticket
 from agent.records.tickets.rules import ACTIONS
+from agent.records.tickets.rules.fold import HANDLERS, fold
 
 ARGS = {
     "text": "隔离",

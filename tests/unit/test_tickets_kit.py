@@ -10,7 +10,6 @@ from typing import Any
 from agent.deadlines.policy import Policy
 from agent.model import Actor
 from agent.plant.people import Department, Directory, Person
-from agent.records.tickets.rules.fold import fold
 from agent.records.tickets.messages import OutMessage, messages
 from agent.records.tickets.model import Event, Opening, State, Ticket
 from agent.records.tickets.rules import (
@@ -23,6 +22,7 @@ from agent.records.tickets.rules import (
     open_ticket,
     timers,
 )
+from agent.records.tickets.rules.fold import fold
 
 T0 = datetime(2026, 11, 3, 1, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -7,9 +7,9 @@ from test_tickets_kit import FIGURES, HOUR, KEY, STRAIGHT, T0, WHO, Player, acto
 
 from agent.deadlines.deadline import find, late, status
 from agent.deadlines.policy import Policy
-from agent.records.tickets.rules.fold import fold
 from agent.records.tickets.model import State, Ticket
 from agent.records.tickets.rules import Key, decide, next_timer, on_occurrence, open_ticket, recurrence, timers
+from agent.records.tickets.rules.fold import fold
 
 DAY = 24 * HOUR
 QUIET = Policy(escalate=False)

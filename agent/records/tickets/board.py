@@ -10,9 +10,9 @@ from agent.deadlines.deadline import Deadline, late, marks, status, used
 from agent.deadlines.policy import DAY, HOUR
 from agent.model import Attention, Text, text
 from agent.plant.people import Directory
-from agent.records.tickets.rules.fold import HANDLERS
 from agent.records.tickets.model import SOLVED, WORKING, Event, State, Ticket
 from agent.records.tickets.rules.acts import allowed
+from agent.records.tickets.rules.fold import HANDLERS
 from agent.records.tickets.rules.who import names, next_actors
 
 

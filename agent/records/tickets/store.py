@@ -13,9 +13,9 @@ from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
 
 from agent.model import Actor
 from agent.outbox.rows import ACTIVE, outbox
-from agent.records.tickets.rules.fold import fold
 from agent.records.tickets.model import OVER, Event, State, Ticket
 from agent.records.tickets.rows import occurrence, ticket, ticket_event, ticket_key
+from agent.records.tickets.rules.fold import fold
 from agent.records.tickets.rules.timers import next_timer
 from agent.store.write import announce
 

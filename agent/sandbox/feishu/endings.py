@@ -34,7 +34,8 @@ async def no_answer(request: Request, hang: Callable[[], bool]) -> Response:
     until = loop.time() + HANG_MAX_S
     while hang() and loop.time() < until:
         try:
-            await asyncio.wait_for(request.receive(), _LOOK_EVERY_S)
+            async with asyncio.timeout(_LOOK_EVERY_S):
+                await request.receive()
             break  # after its body the only thing a client still says is that it left
         except TimeoutError:
             continue

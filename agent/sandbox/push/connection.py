@@ -86,8 +86,10 @@ class Connection:
                 }
                 await self._send(Frame(DATA, headers, piece, self._service))
             self.sent += 1
-            return await asyncio.wait_for(waiting, ANSWER_WITHIN_S)
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                return await waiting
         except (TimeoutError, asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
+            # cancelled: by `serve` when the connection ended, unless this task itself is to end
             # RuntimeError: starlette's word for a socket that closed between choosing and sending
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise

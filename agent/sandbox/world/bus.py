@@ -33,7 +33,8 @@ class Watcher:
     async def wait(self, timeout_s: float) -> bool:
         """True when something changed within the time."""
         try:
-            await asyncio.wait_for(self._wake.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._wake.wait()
         except TimeoutError:
             return False
         return True

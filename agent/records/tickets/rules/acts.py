@@ -14,8 +14,8 @@ from agent.deadlines.deadline import disproved
 from agent.errors import Refused
 from agent.model import Actor, text
 from agent.plant.people import Directory
-from agent.records.tickets.rules.fold import fold
 from agent.records.tickets.model import OVER, WORKING, Event, State, Ticket
+from agent.records.tickets.rules.fold import fold
 from agent.records.tickets.rules.opening import TEXT_MAX, derived, reopening
 from agent.records.tickets.rules.who import MAY, acts_for_owner, names, owner_name, verifiers
 

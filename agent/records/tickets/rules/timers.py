@@ -14,8 +14,8 @@ from typing import Any
 from agent.deadlines.deadline import breaches, remind_at, reminders
 from agent.model import SYSTEM
 from agent.plant.people import Directory
-from agent.records.tickets.rules.fold import fold
 from agent.records.tickets.model import WORKING, Event, State, Ticket
+from agent.records.tickets.rules.fold import fold
 from agent.records.tickets.rules.opening import derived
 
 ENDS: Mapping[State, str] = {State.VERIFIED: "closed", State.CANCELLED: "left"}
