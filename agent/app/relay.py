@@ -72,6 +72,7 @@ class Relay(Role):
 
     async def start(self) -> None:
         self.clicks.bind(asyncio.get_running_loop())
+        self.edges.bind(asyncio.get_running_loop())
 
     def tasks(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         relay, keep = self.config.relay, timedelta(days=self.config.relay.keep_days)
@@ -142,9 +143,8 @@ class Relay(Role):
         self.metrics.put("andon_info", 1, version=__version__, role=self.name)
         self.metrics.put("andon_feishu_connected", 1 if self.feishu.health().state == "open" else 0)
         self.metrics.put("andon_feishu_reachable", 0 if self.deliver.down else 1)
-        now = self.clock.monotonic()
-        for edge in self.edges.all():
-            self.metrics.put("andon_edge_silent_seconds", self.edges.silent_s(edge, now), edge=edge)
+        for edge in self.edges.known():
+            self.metrics.put("andon_edge_silent_seconds", self.edges.silent_s(edge), edge=edge)
 
 
 def _people_ids(conn: Connection) -> list[str]:

@@ -58,7 +58,9 @@ class MqttCollector:
             self._health.state = "down"
             pump.cancel()
             link.stop()
-            await asyncio.wait({network, pump}, timeout=s.connect_timeout_s + 1)
+            over, _ = await asyncio.wait({network, pump}, timeout=s.connect_timeout_s + 2)
+            for ended in over:
+                _ = ended.cancelled() or ended.exception()  # looked at, so that asyncio does not complain of it
             pool.shutdown(wait=False)
 
     async def _pump(self, batches: asyncio.Queue[Batch], link: Link, emit: Emit) -> None:

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, select, update
 from agent.clock import Clock
 from agent.errors import Unreachable
 from agent.outbox.inbox import Apply, cursor, new_relay, take
-from agent.outbox.queue import Item, enqueue, settle
+from agent.outbox.queue import AGAIN, Item, enqueue, settle
 from agent.outbox.rows import far, outbox
 from agent.outbox.settings import LinkSettings
 from agent.store.facts import epoch
@@ -182,7 +182,7 @@ class Courier:
             items.append({
                 "uuid": row.uuid, "lane": row.lane, "lane_seq": row.id, "cls": row.cls, "kind": row.kind,
                 "schema": row.schema, "payload": row.payload, "fold_key": row.fold_key,
-                "created_at": row.created_at.isoformat(),
+                "created_at": row.created_at.isoformat(), "again": row.reason == AGAIN,
             })  # fmt: skip
         return epoch(conn), items
 

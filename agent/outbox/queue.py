@@ -21,6 +21,8 @@ from agent.store.metadata import Moment
 from agent.store.write import announce
 
 LEASE = timedelta(seconds=60)
+AGAIN = "sent again"
+"""Reason of a dead item that somebody had sent again."""
 SETTLED = ("delivered", "superseded", "dead", "expired", "shed")
 RANKS = {"verdict": 0, "ticket": 1, "escalation": 1, "card": 1, "fact": 1, "row": 3, "telemetry": 4}
 """A lane keeps one rank: what belongs to a ticket shares rank 1, so that the story of a ticket stays in order."""
@@ -166,7 +168,7 @@ def revive(conn: Connection, now: datetime, uuid: str) -> bool:
         update(outbox)
         .where(outbox.c.id == row.id)
         .values(state="waiting", attempts=0, not_before_at=now, settled_at=None, key=uuids.uuid4().hex,
-                first_tried_at=None, reason="")
+                first_tried_at=None, reason=AGAIN)
     )  # fmt: skip
     conn.execute(update(outbox).where(_active(row.lane)).values(head=False))
     promote(conn, row.lane)

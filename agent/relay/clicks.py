@@ -61,7 +61,7 @@ class Clicks:
         if isinstance(taken, Verdict):
             return taken
         uuid, edge = taken
-        if self._edges.silent_s(edge, self._clock.monotonic()) > self._settings.edge_silent_s:
+        if self._edges.silent_s(edge) > self._settings.edge_silent_s:
             return Verdict("info", text("click.edge_offline"))
         return await self._await_verdict(uuid)
 
@@ -95,7 +95,7 @@ class Clicks:
             "uuid": uuid, "event_id": click.event_id, "ticket": number, "action": str(click.value.get("action", "")),
             "cycle": click.value.get("cycle"), "args": dict(click.form), "person": person, "at": acted.isoformat(),
         }  # fmt: skip
-        silent = self._edges.silent_s(edge, self._clock.monotonic()) > self._settings.edge_silent_s
+        silent = self._edges.silent_s(edge) > self._settings.edge_silent_s
         conn.execute(insert(command).values(
             uuid=uuid, event_id=click.event_id, edge=edge, payload=payload, received_at=now,
             told_at=now if silent else None,

@@ -11,13 +11,13 @@ from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from agent.blobs import Blobs
 from agent.clock import Clock
 from agent.errors import BadSignal
-from agent.outbox.queue import RANKS, Item, enqueue
+from agent.outbox.queue import RANKS, Item, enqueue, revive
 from agent.relay.replies import Edges, pending
 from agent.relay.rows import accepted, edge_seen
 from agent.relay.settings import RelaySettings
@@ -46,6 +46,8 @@ class LinkItem(BaseModel):
     payload: dict[str, Any]
     fold_key: str | None = None
     created_at: datetime
+    again: bool = False
+    """Somebody asked to send it again after it was dead."""
 
 
 class Push(BaseModel):
@@ -67,7 +69,9 @@ class Ingress:
 
         One bad item is refused alone: it must not hold up the others.
         """
-        statement = upsert(edge_seen).values(edge=push.edge, store_epoch=push.store_epoch, first_at=now)
+        statement = upsert(edge_seen).values(
+            edge=push.edge, store_epoch=push.store_epoch, first_at=now, cursor=0
+        )  # fmt: skip
         conn.execute(statement.on_conflict_do_update(index_elements=["edge"], set_={"store_epoch": push.store_epoch}))
         return [{"uuid": str(raw.get("uuid"))} | self._raw(conn, now, push.edge, raw) for raw in push.items]
 
@@ -85,6 +89,8 @@ class Ingress:
         if reason := self._refusal(item, size):
             return {"result": "refused", "reason": reason}
         if conn.execute(select(accepted.c.uuid).where(accepted.c.uuid == item.uuid)).first():
+            if item.again:
+                revive(conn, now, item.uuid)
             return {"result": done}
         if item.kind in self._handlers:
             try:
@@ -129,7 +135,7 @@ class Link:
 
     async def items(self, push: Push) -> dict[str, Any]:
         """Take a batch; answered after the commit."""
-        self._edges.seen(push.edge, self._clock.monotonic())
+        self._edges.seen(push.edge)
         results = await self._store.write(lambda conn: self._ingress.accept(conn, self._clock.now(), push))
         return {"epoch": await self.epoch(), "results": results}
 
@@ -137,16 +143,23 @@ class Link:
         """Replies after the cursor; waits up to `wait` seconds for the first."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + min(wait, 60)
-        self._edges.seen(edge, self._clock.monotonic())
+        self._edges.seen(edge)
         while True:
             fresh = self._edges.event(edge)
-            rows = await self._store.write(lambda conn: pending(conn, edge, cursor))
+            rows = await self._store.write(lambda conn: self._pending(conn, edge, cursor))
             left = deadline - loop.time()
             if rows or left <= 0 or await request.is_disconnected():
                 return {"epoch": await self.epoch(), "replies": rows}
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(left, 5)):
                     await fresh.wait()
+
+    def _pending(self, conn: Connection, edge: str, cursor: int) -> list[dict[str, Any]]:
+        """What to answer; the cursor is kept, since only what an edge has taken may be forgotten."""
+        conn.execute(
+            update(edge_seen).where(edge_seen.c.edge == edge, edge_seen.c.cursor < cursor).values(cursor=cursor)
+        )
+        return pending(conn, edge, cursor)
 
     async def put_blob(self, sha: str, request: Request) -> dict[str, Any]:
         """Take a blob; durable before the answer."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import uuid as uuids
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
-from agent.relay.rows import accepted, reply
+from agent.relay.rows import accepted, edge_seen, reply
 from agent.store.write import announce
 
 
@@ -31,8 +31,9 @@ def pending(conn: Connection, edge: str, cursor: int, limit: int = 200) -> list[
 
 
 def purge_replies(conn: Connection, before: datetime, limit: int) -> int:
-    """Forget what was put down before a time and pulled long ago."""
-    old = select(reply.c.seq).where(reply.c.created_at < before).limit(limit)
+    """Forget what was put down before a time and was taken by its edge, however long that was away."""
+    taken = select(edge_seen.c.cursor).where(edge_seen.c.edge == reply.c.edge).scalar_subquery()
+    old = select(reply.c.seq).where(reply.c.created_at < before, reply.c.seq <= taken).limit(limit)
     return conn.execute(delete(reply).where(reply.c.seq.in_(old))).rowcount
 
 
@@ -46,20 +47,25 @@ class Edges:
     """Which edges are there, and an event per edge that a new reply sets. Lives on the relay's loop."""
 
     def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop
         self._seen: dict[str, float] = {}
         self._events: dict[str, asyncio.Event] = {}
 
-    def seen(self, edge: str, monotonic: float) -> None:
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Silence is told by the loop's time: it is about this process and its sockets, not about the plant."""
+        self._loop = loop
+
+    def seen(self, edge: str) -> None:
         """The edge has just asked or pushed."""
-        self._seen[edge] = monotonic
+        self._seen[edge] = self._loop.time()
 
-    def silent_s(self, edge: str, monotonic: float) -> float:
-        """Seconds since the edge was last heard; infinity if never."""
-        return monotonic - self._seen.get(edge, float("-inf"))
+    def silent_s(self, edge: str) -> float:
+        """Seconds since the edge was last heard; infinity if never. From any thread."""
+        return self._loop.time() - self._seen.get(edge, float("-inf"))
 
-    def all(self) -> Mapping[str, float]:
-        """Edge → monotonic time it was last heard."""
-        return self._seen
+    def known(self) -> Sequence[str]:
+        """Every edge that was heard since the start."""
+        return list(self._seen)
 
     def event(self, edge: str) -> asyncio.Event:
         """A fresh event that the next reply for this edge sets."""

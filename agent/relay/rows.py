@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Table, Text
 
 from agent.store.metadata import Json, Moment, Serial, metadata
 
@@ -50,4 +50,5 @@ edge_seen = Table(
     Column("edge", Text, primary_key=True),
     Column("store_epoch", Text, nullable=False),
     Column("first_at", Moment, nullable=False),
+    Column("cursor", BigInteger, nullable=False, comment="last reply it has taken"),
 )

@@ -97,8 +97,7 @@ class Feed:
                 self._forget()
 
     def _hear(self, topics: frozenset[str]) -> None:
-        if not self._hub.readers:
-            return
+        """Also while nobody reads: what is remembered here must not fall behind before `run` forgets it."""
         for topic in topics:
             kind, _, name = topic.partition(":")
             if kind == "ticket":

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.errors import ConfigError
 from agent.ui.api import kiosk, measures, photos, tickets
@@ -76,7 +77,7 @@ class Server:
     async def _answer(self, sock: socket.socket) -> None:
         server = _Quiet(
             uvicorn.Config(
-                self._app, log_config=None, log_level="warning", access_log=False, server_header=False,
+                _Parting(self._app), log_config=None, log_level="warning", access_log=False, server_header=False,
                 proxy_headers=False, ws="none", timeout_keep_alive=20, timeout_graceful_shutdown=GRACE_S,
                 limit_concurrency=MAX_CONNECTIONS, h11_max_incomplete_event_size=32 << 10,
             ),
@@ -107,6 +108,27 @@ class _Quiet(uvicorn.Server):  # type: ignore[misc]
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._is_ready.set()
+
+
+class _Parting:
+    """Tells those whom the end of the grace cuts off that they should ask again; what they sent may have been done."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except asyncio.CancelledError:  # uvicorn cancels only then, and reports it as a bug
+            if scope["type"] == "http" and not begun:
+                await Response(status_code=503, headers={"Retry-After": "2"})(scope, receive, send)
 
 
 async def _run(job: Callable[[], Awaitable[None]]) -> None:

@@ -18,7 +18,7 @@ from agent.metrics import Metrics
 from agent.model import Actor, Click
 from agent.outbox.courier import Courier
 from agent.outbox.inbox import take_receipt
-from agent.outbox.queue import Item, balance, enqueue, void_leases
+from agent.outbox.queue import Item, balance, enqueue, revive, void_leases
 from agent.outbox.rows import far, outbox
 from agent.outbox.settings import LinkSettings
 from agent.outbox.sink import Delivered, Message, Names
@@ -35,7 +35,7 @@ from agent.relay.clicks import Clicks
 from agent.relay.deliver import Deliver
 from agent.relay.ingress import Ingress, link_app
 from agent.relay.names import StoreNames, adopt
-from agent.relay.replies import Edges
+from agent.relay.replies import Edges, add_reply, purge_replies
 from agent.relay.rows import reply
 from agent.relay.settings import RelaySettings
 from agent.store.facts import epoch
@@ -126,6 +126,7 @@ async def relay(folder: Path, far_side: Far):
         who = {p.open_id: p.id for p in PEOPLE}
         clicks = Clicks(store, CLOCK, edges, settings, edge_of, lambda click: who.get(click.open_id))
         clicks.bind(asyncio.get_running_loop())
+        edges.bind(asyncio.get_running_loop())
         handlers = {"fact": take_fact, "people": take_people, "adopt": adopt, "verdict": clicks.take_verdict}
         app = link_app(store, CLOCK, Ingress(handlers, KINDS, settings), edges, blobs)
         heard(store, outbox=lambda t: deliver.wake(), reply=edges.wake, verdict=clicks.wake)
@@ -417,5 +418,41 @@ def test_an_item_past_its_age_expires_counted(tmp_path: Path, created: datetime)
             await here.store.write(lambda conn: enqueue(conn, CLOCK.now(), item))
             await until(lambda: counts(here.store)["expired"] == 1)
             assert counts(there.store)["missing"] == 0
+
+    asyncio.run(main())
+
+
+def test_a_dead_message_sent_again_is_delivered(tmp_path: Path) -> None:
+    far_side = Far()
+    far_side.reject = "say"
+
+    async def main() -> None:
+        async with relay(tmp_path / "r", far_side) as there, edge(tmp_path / "e") as here:
+            uuid = await here.store.write(lambda conn: enqueue(conn, CLOCK.now(), Item("t", "say", "ticket", {})))
+            await until(lambda: counts(here.store)["dead"] == 1)
+            far_side.reject = None
+            assert await here.store.write(lambda conn: revive(conn, CLOCK.now(), uuid))
+            await until(lambda: settled(here.store))
+            assert far_side.story("t") == ["say"]
+            found = counts(here.store)
+            assert (found["delivered"], found["dead"]) == (2, 0), "the people, and this"
+            assert counts(there.store)["missing"] == 0
+
+    asyncio.run(main())
+
+
+def test_replies_are_forgotten_only_once_their_edge_has_them(tmp_path: Path) -> None:
+    far_side = Far()
+
+    async def main() -> None:
+        async with relay(tmp_path / "r", far_side) as there:
+            async with edge(tmp_path / "e") as here:
+                await raise_one(here)
+                await until(lambda: settled(here.store) and settled(there.store))
+            future = CLOCK.now() + timedelta(days=400)
+            await there.store.write(lambda conn: add_reply(conn, CLOCK.now(), "E3", "receipt", {"uuid": "x"}))
+            await there.store.write(lambda conn: purge_replies(conn, future, 1000))
+            with there.store.read() as conn:
+                assert [r.payload["uuid"] for r in conn.execute(select(reply))] == ["x"]
 
     asyncio.run(main())

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -437,6 +437,7 @@ class Mute:
     """A broker on asyncio that says what it is told to and nothing more."""
 
     def __init__(self, connack=b"\x20\x02\x00\x00", suback=b"\x90\x03\x00\x01\x01", then=b"", answer_pings=False):
+        self.linger_s, self.hung_up_first = 0.0, False
         self.connack, self.suback, self.then, self.answer_pings = connack, suback, then, answer_pings
         self.connections, self.got = 0, b""
 
@@ -459,14 +460,33 @@ class Mute:
                 writer.write(self.suback + self.then)
             while data := await reader.read(1000):
                 self.got += data
-                if data.endswith(b"\xe0\x00"):
-                    break  # DISCONNECT
+                if data.endswith(b"\xe0\x00"):  # DISCONNECT
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(reader.read(1), self.linger_s)
+                        self.hung_up_first = True
+                    break
                 if self.answer_pings and b"\xc0\x00" in data:
                     writer.write(b"\xd0\x00")
         except OSError:
             pass
         finally:
             writer.close()
+
+
+def test_we_leave_only_after_the_broker_has_read_what_we_said():
+    """Else the next connection under our name would make it throw away PUBACKs that it has not read."""
+
+    async def main():
+        async with Mute(then=b"\x32\x09\x00\x04l3/t\x00\x077") as broker:
+            broker.linger_s = 0.3
+            started = time.monotonic()
+            async with collecting(config(broker.port, topics=[{"filter": "l3/t", "value": ""}]), Sink()) as (health, _):
+                await until(lambda: health.received == 1)
+            assert b"\x40\x02\x00\x07" in broker.got
+            assert not broker.hung_up_first
+            assert 0.3 <= time.monotonic() - started < 0.9, "but not for long"
+
+    asyncio.run(main())
 
 
 def test_a_half_open_connection_is_found_by_keepalive():

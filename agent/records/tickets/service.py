@@ -19,7 +19,7 @@ from agent.plant.latches import release_ticket
 from agent.plant.people import Directory
 from agent.plant.responsibility import Duty, responsible
 from agent.plant.settings import SiteSettings
-from agent.records.tickets.messages import messages, voided
+from agent.records.tickets.messages import OutMessage, messages, voided
 from agent.records.tickets.model import Event, Opening, State, Ticket, worse
 from agent.records.tickets.rows import occurrence, ticket, ticket_event, ticket_number
 from agent.records.tickets.rules import Key, Occurrence, decide, on_occurrence, open_ticket, recurrence, timers
@@ -233,7 +233,7 @@ class Tickets:
         enqueue(conn, now, Item(after.no, "fact", "fact", event.as_json(), uuid=event.uuid))
         for index, out in enumerate(messages(before, after, event, who, now)):
             enqueue(conn, now, Item(
-                after.no, out.kind, out.cls, out.payload, uuid=derived(event.uuid, out.kind, index),
+                after.no, out.kind, out.cls, _with_blobs(out, after), uuid=derived(event.uuid, out.kind, index),
                 fold_key=out.fold_key,
             ))  # fmt: skip
             if out.kind in ("post_card", "update_card"):
@@ -270,6 +270,12 @@ class Tickets:
         uuid = derived(no, "counted", found.cycle, found.occurrences)
         event = Event(uuid, no, found.cycle, found.seq + 1, now, SYSTEM, "spc", "counted", data)
         self._append(conn, now, found, [event])
+
+
+def _with_blobs(out: OutMessage, shown: Ticket) -> Mapping[str, Any]:
+    """The payload, naming the pictures a card shows: the courier brings them to the relay first."""
+    pictures = [sha for sha in (*shown.photos, shown.picture) if sha]
+    return {**out.payload, "blobs": pictures} if "card_body" in out.payload and pictures else out.payload
 
 
 def key_of(site: SiteSettings, data: Mapping[str, Any]) -> Key:

@@ -81,6 +81,7 @@ def upgrade() -> None:
         sa.Column("edge", sa.Text(), nullable=False),
         sa.Column("store_epoch", sa.Text(), nullable=False),
         sa.Column("first_at", sa.BigInteger(), nullable=False),
+        sa.Column("cursor", sa.BigInteger(), nullable=False, comment="last reply it has taken"),
         sa.PrimaryKeyConstraint("edge"),
     )
     op.create_table(

@@ -7,7 +7,7 @@ declare module "node:crypto" {
   export function createHash(name: "sha256"): Hash;
 }
 declare module "node:zlib" {
-  export function gzipSync(data: Uint8Array): Uint8Array;
+  export function gzipSync(data: Uint8Array, options?: { level: number }): Uint8Array;
 }
 declare module "node:fs/promises" {
   export function readFile(path: string, encoding: "utf8"): Promise<string>;

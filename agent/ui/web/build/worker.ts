@@ -1,10 +1,13 @@
-/** A Vite plugin that writes sw.js: the kiosk's own files are kept in a cache named by their hash, nothing else is touched.
+/** A Vite plugin that writes sw.js (the kiosk's own files are kept in a cache named by their hash, nothing else is touched)
+ *  and a .gz beside each file.
  *  order "post" so that index.html stands in the bundle and counts in the hash. */
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import type { Plugin } from "vite";
 
 export const BUDGET_KB = 60;
+/** What is worth packing; the server hands out the .gz beside a file (agent/ui/page.py). */
+const PACKED = /\.(js|css|html|svg)$/;
 
 interface Item {
   type: "chunk" | "asset";
@@ -28,7 +31,10 @@ export function reach(bundle: Record<string, Item>, entry: string): string[] {
     for (const asset of item.viteMetadata?.importedAssets ?? []) found.add(asset);
     [...(item.imports ?? []), ...(item.dynamicImports ?? [])].forEach(walk);
   };
-  for (const item of Object.values(bundle)) if (item.facadeModuleId?.endsWith(`/${entry}`)) walk(item.fileName);
+  for (const item of Object.values(bundle)) {
+    if (item.facadeModuleId?.endsWith(`/${entry}`)) walk(item.fileName);
+    if (item.fileName.startsWith("assets/favicon")) found.add(item.fileName);
+  }
   return [...found].sort();
 }
 
@@ -79,8 +85,11 @@ export function serviceWorker(): Plugin {
           const item = bundle[name];
           if (item) digest.update(name).update(bytes(item));
         }
-        const source = script(["favicon.svg", ...files], digest.digest("hex").slice(0, 16));
+        const source = script(files, digest.digest("hex").slice(0, 16));
         this.emitFile({ type: "asset", fileName: "sw.js", source });
+        for (const [name, item] of [...Object.entries(bundle), ["sw.js", { source }] as const]) {
+          if (PACKED.test(name)) this.emitFile({ type: "asset", fileName: `${name}.gz`, source: gzipSync(bytes(item as Item), { level: 9 }) });
+        }
         const js = files.filter((name) => name.endsWith(".js")).map((name) => gzipSync(bytes(bundle[name]!)).length);
         const kb = js.reduce((sum, size) => sum + size, 0) / 1024;
         const line = `kiosk: ${kb.toFixed(1)} KB of JavaScript, gzipped, all languages (budget ${BUDGET_KB} KB)`;

@@ -1,60 +1,10 @@
 /** Card JSON 2.0 drawn as the chat client does it, as far as our cards use it. */
-import type { ComponentChildren } from "preact";
-import { createContext } from "preact";
 import { useContext } from "preact/hooks";
-import { t } from "../words/texts.ts";
+import { Around, image, nodes, Words } from "./around.tsx";
 import { Button, Field } from "./inputs.tsx";
-import { parse, type Node } from "./marked.ts";
+import { parse } from "./marked.ts";
 import { byOpenId } from "./state.ts";
 import type { Card as CardData, CardText, Part } from "./types.ts";
-
-export interface Surroundings {
-  /** Employee numbers in the conversation: whom a person field offers. */
-  members: string[];
-  /** Null: an old version, nothing can be pressed. */
-  press: ((button: Part, form: HTMLFormElement | null) => void) | null;
-}
-export const Around = createContext<Surroundings>({ members: [], press: null });
-
-const image = (key: string): string => `sandbox/api/images/${encodeURIComponent(key)}`;
-
-function nodes(tree: Node[]): ComponentChildren {
-  return tree.map((node) => {
-    switch (node.kind) {
-      case "text":
-        return node.text;
-      case "break":
-        return <br />;
-      case "at":
-        return <span class="at">@{node.id === "all" ? t("sandbox.ui.everyone") : (byOpenId(node.id)?.name ?? node.id)}</span>;
-      case "image":
-        return <img src={image(node.key)} alt="" />;
-      case "bold":
-        return <b>{nodes(node.inside)}</b>;
-      case "italic":
-        return <i>{nodes(node.inside)}</i>;
-      case "struck":
-        return <s>{nodes(node.inside)}</s>;
-      case "code":
-        return <code>{nodes(node.inside)}</code>;
-      case "colour":
-        return <span class={`c-${node.colour}`}>{nodes(node.inside)}</span>;
-      case "link":
-        return (
-          <span class="at" title={node.to}>
-            {nodes(node.inside)}
-          </span>
-        );
-    }
-  });
-}
-
-/** A text object: plain_text as it stands, lark_md as markdown. */
-export function Words({ text }: { text: CardText | undefined }) {
-  if (!text?.content) return null;
-  const cls = [text.text_size === "notation" ? "lb" : "", text.text_color ? `c-${text.text_color}` : ""].join(" ").trim();
-  return <span class={cls || undefined}>{text.tag === "lark_md" ? nodes(parse(text.content)) : text.content}</span>;
-}
 
 const parts = (given: unknown): Part[] => (Array.isArray(given) ? (given as Part[]) : []);
 

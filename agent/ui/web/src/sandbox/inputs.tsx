@@ -1,8 +1,8 @@
 /** What can be filled in or pressed on a card. */
 import { useContext, useState } from "preact/hooks";
 import { t } from "../words/texts.ts";
-import { Around, Words } from "./card.tsx";
-import { nameOf } from "./state.ts";
+import { Around, Words } from "./around.tsx";
+import { byOpenId, nameOf } from "./state.ts";
 import type { CardText, Part } from "./types.ts";
 
 interface Option {
@@ -81,7 +81,7 @@ export function Button({ part, press }: { part: Part; press: ((button: Part, for
   );
 }
 
-const DATES: Record<string, [string, string]> = {
+const DATES: Record<string, ["date" | "time" | "datetime-local", string]> = {
   date_picker: ["date", "initial_date"],
   picker_time: ["time", "initial_time"],
   picker_datetime: ["datetime-local", "initial_datetime"],
@@ -106,11 +106,11 @@ export function Field({ part, off }: { part: Part; off: boolean }) {
     const own = part.options as Option[] | undefined;
     const options = own ?? members.map((id) => ({ value: id, text: { content: nameOf(id) } }));
     field = (
-      <select {...common} multiple={part.tag.startsWith("multi_")} defaultValue={String(part.initial_option ?? "")}>
+      <select {...common} multiple={part.tag.startsWith("multi_")}>
         <option value="">{hint || t("sandbox.ui.choose")}</option>
         {options.map((one) => (
-          <option key={one.value} value={one.value}>
-            {one.text?.content ?? one.value}
+          <option key={one.value} value={one.value} selected={one.value === part.initial_option}>
+            {one.text?.content ?? byOpenId(one.value)?.name ?? one.value}
           </option>
         ))}
       </select>
