@@ -63,7 +63,8 @@ class Intake:
     def connected(self, session_present: bool) -> None:
         """A new connection was accepted. Without a session packet ids start anew, and nothing is delivered again."""
         last = self._connection
-        self._owed = {mid: t for mid, t in self._owed.items() if session_present and t.connection == last}
+        owed = self._owed.items() if session_present else ()
+        self._owed = {mid: t for mid, t in owed if t.connection == last or not t.durable}
         self._connection += 1
         self._live = True
         self.turned_away = False
@@ -77,17 +78,17 @@ class Intake:
 
         Returns a packet id to acknowledge at once: the message came again although it is durable already.
         """
+        digest = hash((topic, payload))
+        known = self._owed.get(mid) if dup else None
+        if known is not None and known.digest == digest and known.connection < self._connection:
+            known.connection = self._connection  # the same delivery again, and it is still in our hands
+            return self._settle(known)
         if self._held >= self._cap or self.turned_away:
             self.turned_away = self.turned_away or qos > 0
             self.dropped += qos == 0
             return None
         batch = self._batch
         if qos:
-            digest = hash((topic, payload))
-            known = self._owed.get(mid)
-            if dup and known is not None and known.digest == digest and known.connection < self._connection:
-                known.connection = self._connection  # the same delivery again, and it is still in our hands
-                return self._settle(known)
             token = self._owed[mid] = Token(mid, digest, self._connection)
             batch.tokens.append(token)
         batch.messages += 1

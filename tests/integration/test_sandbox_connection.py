@@ -84,6 +84,7 @@ class Agent:
             .build()
         )
         app = self.sandbox.world.app
+        ws.loop.close()  # the one it made when it was imported
 
         def run() -> None:
             asyncio.set_event_loop(self.loop)

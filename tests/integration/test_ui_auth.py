@@ -48,7 +48,7 @@ def test_nothing_works_without_a_good_token(world: World, method: str, path: str
 
 def test_the_table_of_roles(world: World) -> None:
     """Rows: kiosk and api token; columns: what each route answers to it. Nothing here is 401."""
-    no = world.raised()["no"]
+    comment = f"/api/v1/tickets/{world.raised()['no']}/comment"
     found = {}
     for token in ("kiosk", "api"):
         found[token] = [
@@ -56,7 +56,7 @@ def test_the_table_of_roles(world: World) -> None:
             world.call("POST", "/api/v1/tickets", token=token, json=RAISE).status_code,
             world.call("POST", "/api/v1/measurements", token=token, json=ROUTES[7][2]).status_code,
             world.call("POST", "/api/v1/violations", token=token, json=VIOLATION).status_code,
-            world.call("POST", f"/api/v1/tickets/{no}/comment", token=token, badge="20002", json={"text": "x"}).status_code,
+            world.call("POST", comment, token=token, badge="20002", json={"text": "x"}).status_code,
         ]  # fmt: skip
     assert found == {"kiosk": [200, 201, 201, 200, 200], "api": [200, 201, 201, 200, 403]}
 

@@ -49,7 +49,9 @@ def test_a_write_must_be_json(world: World, kind: str) -> None:
     zipped = world.call("POST", "/api/v1/tickets", content=body, headers={**JSON, "Content-Encoding": "gzip"})
     assert zipped.status_code == 415
     assert world.events() == 0
-    charset = world.call("POST", "/api/v1/tickets", content=body, headers={"Content-Type": "Application/JSON; charset=utf-8"})
+    charset = world.call(
+        "POST", "/api/v1/tickets", content=body, headers={"Content-Type": "Application/JSON; charset=utf-8"}
+    )
     assert charset.status_code == 201
 
 
@@ -120,9 +122,9 @@ def test_a_lying_content_length_is_refused(world: World, length: str) -> None:
     assert asyncio.run(app_answer()) == 413
 
 
-PATHS = ["/api/v1/blobs/..%2f..%2fetc%2fpasswd", "/api/v1/blobs/" + "A" * 64, "/api/v1/tickets/..%2f..", "/api/../healthz/x",
-         "/api/v1/tickets/" + "9" * 100, "/%2e%2e/%2e%2e/etc/passwd", "/assets/%00", "/api/v1/tickets/a'b",
-         "/api/v1/tickets?limit=0", "/api/v1/tickets?limit=99999", "/api/v1/tickets?state=odd"]  # fmt: skip
+PATHS = ["/api/v1/blobs/..%2f..%2fetc%2fpasswd", "/api/v1/blobs/" + "A" * 64, "/api/v1/tickets/..%2f..",
+         "/api/../healthz/x", "/api/v1/tickets/" + "9" * 100, "/%2e%2e/%2e%2e/etc/passwd", "/assets/%00",
+         "/api/v1/tickets/a'b", "/api/v1/tickets?limit=0", "/api/v1/tickets?limit=99999", "/api/v1/tickets?state=odd"]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -142,7 +144,9 @@ def test_strange_headers_are_refused_or_harmless(world: World, name: str) -> Non
             async with httpx.AsyncClient(transport=transport, base_url="http://kiosk.plant") as client:
                 headers = [(b"Authorization", f"Bearer {world.kiosk}".encode())] if name != "Authorization" else []
                 headers.append((name.encode(), value))
-                return (await client.post(f"/api/v1/tickets/{no}/comment", headers=headers, json={"text": "x"})).status_code
+                return (
+                    await client.post(f"/api/v1/tickets/{no}/comment", headers=headers, json={"text": "x"})
+                ).status_code
 
         assert asyncio.run(ask()) in (401, 403, 409, 422), value
 

@@ -55,7 +55,12 @@ def test_the_packed_file_goes_to_those_who_take_it(world: World) -> None:
 
 
 def test_the_api_never_falls_into_the_page(world: World) -> None:
-    for method, path in (("GET", "/api/v1/nothing"), ("GET", "/api/"), ("POST", "/api/v1/kiosks"), ("GET", "/api/v2/x")):
+    for method, path in (
+        ("GET", "/api/v1/nothing"),
+        ("GET", "/api/"),
+        ("POST", "/api/v1/kiosks"),
+        ("GET", "/api/v2/x"),
+    ):
         answer = world.call(method, path, token=None)
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json"), path
         assert answer.json()["error"]["key"] == "api.not_found"

@@ -110,6 +110,21 @@ def test_without_room_nothing_is_taken_and_the_order_is_kept(intake):
     assert [s.value for s in intake.batch().signals] == [5.0, 6.0]
 
 
+def test_what_is_in_hand_is_known_again_even_without_room_and_after_a_connection_that_brought_nothing(intake):
+    for mid in (1, 2, 3, 4):
+        take(intake, mid)
+    batch = intake.batch()
+    for _ in range(2):
+        intake.disconnected()
+        intake.connected(True)
+    for mid in (1, 2, 3, 4):
+        take(intake, mid, dup=True)
+    take(intake, 5)
+    assert intake.turned_away, "only the fifth was"
+    assert intake.free(batch) == [1, 2, 3, 4]
+    assert intake.batch() is None
+
+
 def test_qos_0_without_room_is_counted(intake):
     for value in range(6):
         take(intake, 0, value, qos=0)

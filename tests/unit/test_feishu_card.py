@@ -129,6 +129,16 @@ def test_the_form_stands_on_the_root_with_names_of_its_own() -> None:
     assert "根本原因（必填）" in words_of(form) and "负责人（必填）" not in words_of(form)
 
 
+def test_people_to_choose_from_go_by_their_numbers() -> None:
+    people = [{"value": "10021", "text": "陈国栋"}, {"value": "10022", "text": "周敏"}]
+    field = {"name": "to", "label": "转给", "kind": "person", "required": True, "options": people}
+    block = {**FULL["blocks"][6], "name": "reassign", "fields": [field]}
+    form = draw({**FULL, "blocks": [block]}, PEN)["body"]["elements"][0]
+    select = next(tagged(form, "select_static"))
+    assert select["name"] == "reassign__person__to" and not list(tagged(form, "select_person"))
+    assert [(o["value"], o["text"]["content"]) for o in select["options"]] == [("10021", "陈国栋"), ("10022", "周敏")]
+
+
 def test_buttons_carry_their_value_as_an_object() -> None:
     bar = draw(FULL, PEN)["body"]["elements"][9]
     first, second = [column["elements"][0] for column in bar["columns"]]

@@ -60,6 +60,11 @@ def test_a_form_comes_back_in_the_plants_words() -> None:
     }  # fmt: skip
 
 
+def test_a_choice_that_is_a_button_of_its_own_counts_as_filled_in() -> None:
+    click = click_of(pushed(value={"ticket": NO, "action": "verify", "cycle": 2, "result": "effective"}))
+    assert click is not None and click.form == {"result": "effective"} and click.value["cycle"] == 2
+
+
 def test_a_value_that_an_old_client_wrote_as_a_string_is_read() -> None:
     click = click_of(pushed(value=json.dumps({"ticket": NO, "action": "cancel"})))
     assert click is not None and click.value["action"] == "cancel"

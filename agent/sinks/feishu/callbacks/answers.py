@@ -24,6 +24,7 @@ EVENTS = frozenset({
 """Events that are handed on. Any other that may be subscribed is accepted and forgotten."""
 _LEVELS = ("info", "success", "warning", "error")
 _LANGUAGES = {"zh": "zh_cn", "en": "en_us"}
+_ADDRESS = ("ticket", "action", "cycle")
 _UNITS = {10: 1, 13: 1_000, 16: 1_000_000}
 """Digits of a point in time since 1970 → parts of a second."""
 
@@ -76,7 +77,10 @@ def is_quiet(push: Push) -> bool:
 
 
 def as_click(push: Push, person: Callable[[str], str | None]) -> Click | None:
-    """A button or form of one of our cards; None if it carries no ticket and action. `person`: open_id → number."""
+    """A button or form of one of our cards; None if it carries no ticket and action. `person`: open_id → number.
+
+    What a button carries beside its address (a choice that is a button of its own) counts as filled in.
+    """
     action, operator = _dict(push.event.get("action")), _dict(push.event.get("operator"))
     context, value = _dict(push.event.get("context")), _dict(action.get("value"))
     open_id = operator.get("open_id")
@@ -87,7 +91,7 @@ def as_click(push: Push, person: Callable[[str], str | None]) -> Click | None:
         open_id=open_id,
         user_id=operator.get("user_id") or None,
         value=value,
-        form=_form(_dict(action.get("form_value")), person),
+        form={k: v for k, v in value.items() if k not in _ADDRESS} | _form(_dict(action.get("form_value")), person),
         message_id=str(context.get("open_message_id") or ""),
         chat_id=str(context.get("open_chat_id") or ""),
         clicked_at=push.at,

@@ -161,9 +161,9 @@ def _input(name: str, entry: Block, pen: Pen) -> Element:
             return {"tag": "input", **asked, "input_type": "multiline_text", "rows": 3, "max_length": 1000}
         case "date":
             return {"tag": "date_picker", **asked}
-        case "person":  # without options: every member of the chat; behaviors is marked as required
+        case "person" if "options" not in entry:  # every member of the chat; behaviors is marked as required
             return {"tag": "select_person", **asked, "behaviors": [{"type": "callback", "value": {"quiet": True}}]}
-        case "select":
+        case "select" | "person":  # people by number: one that Feishu does not know would refuse the whole card
             options = [{"text": plain(pen.words(o["text"]), 60), "value": str(o["value"])} for o in entry["options"]]
             return {"tag": "select_static", **asked, "options": options[:60]}
     return {"tag": "input", **asked, "input_type": "text", "max_length": 1000}

@@ -1,11 +1,11 @@
 /** The kiosk: shell first, then what was on the screen last, then the live stream. */
 import { render } from "preact";
 import { App } from "./app.tsx";
-import { call, headers } from "./core/api.ts";
+import { headers } from "./core/api.ts";
 import { dress, enrol, firstLanguage, station, token } from "./core/device.ts";
 import { Live } from "./core/live.ts";
 import { go, home, say, touchedAt, view, watchTouches } from "./core/route.ts";
-import { heardAt, link, picture, putTicket, receive, show, tickets } from "./core/store.ts";
+import { heardAt, link, picture, putTicket, receive, show } from "./core/store.ts";
 import { startTicking } from "./core/time.ts";
 import type { Snapshot, Ticket } from "./core/types.ts";
 import { keepFresh } from "./core/fresh.ts";
@@ -20,7 +20,6 @@ import { provide, t } from "./words/texts.ts";
 import "./look/all.css";
 
 const KEEP_MS = 5000;
-const TICKETS_MS = 60_000;
 const IDLE_MS = 5 * 60_000;
 
 function query(): string {
@@ -54,18 +53,6 @@ function keepScreen(): void {
   };
   setInterval(keep, KEEP_MS);
   document.addEventListener("visibilitychange", keep);
-}
-
-/** The sentences carry time left: asked for anew each minute while nothing else happens. */
-function keepTickets(): void {
-  setInterval(() => {
-    if (document.hidden || link.value !== "up" || !tickets.value.length) return;
-    const own = station.value ? `&station=${encodeURIComponent(station.value)}` : "";
-    void call<{ tickets: Ticket[] }>(`api/v1/tickets?state=open&limit=100${own}`).then((answer) => {
-      const fresh = answer.status === 200 ? answer.data.tickets : [];
-      for (const one of fresh) if (tickets.value.some((shown) => shown.no === one.no)) putTicket(one);
-    });
-  }, TICKETS_MS);
 }
 
 function connect(): void {
@@ -105,7 +92,6 @@ async function start(): Promise<void> {
     await restore();
     connect();
     keepScreen();
-    keepTickets();
   }
   void sweepPhotos(draft.value?.photos.map((photo) => photo.sha) ?? []).catch(() => undefined);
   keepFresh(() => view.value.at === "home" && !draft.value && Date.now() - touchedAt.value > 5000);

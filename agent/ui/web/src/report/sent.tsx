@@ -18,7 +18,7 @@ const HOME_S = 8;
 
 async function cancel(ticket: Ticket, badge: string, who: string): Promise<void> {
   const label = { key: "kiosk.queue.cancel", args: { no: ticket.short } };
-  const json = { reason: t("kiosk.withdraw.reason") };
+  const json = { reason: t("kiosk.withdraw.reason"), cycle: ticket.cycle };
   const path = `api/v1/tickets/${encodeURIComponent(ticket.no)}/cancel`;
   await put({ kind: "action", lane: ticket.no, path, json, badge, who, label });
   say(t("kiosk.withdraw.done"));

@@ -1,17 +1,16 @@
 /** The open conversation: what the system says, words, cards in all their versions, and a line to speak. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { clock, moment } from "../words/format.ts";
-import { t, word } from "../words/texts.ts";
+import { render, t } from "../words/texts.ts";
 import { Around, image } from "./around.tsx";
 import { Card } from "./card.tsx";
 import { press } from "./press.ts";
-import { actor, ask, chosen, group, nameOf, outcome, rows, snapshot, zone } from "./state.ts";
+import { ask, chosen, group, nameOf, outcome, rows, snapshot, speaker, zone } from "./state.ts";
 import type { Message, SystemRow, Version } from "./types.ts";
 
 function System({ row }: { row: SystemRow }) {
-  const args = { by: nameOf(row.by), people: row.people.map(nameOf), text: row.text ?? "" };
   const key = `sandbox.ui.sys.${row.what}${row.people.length ? ".people" : ""}`;
-  const text = word(key, row.what).replace(/\{(\w+)\}/g, (_, name: keyof typeof args) => String(args[name] ?? ""));
+  const text = render({ key, args: { by: nameOf(row.by), people: row.people.map(nameOf), text: row.text ?? "" } }, zone.value);
   return (
     <p class="sys">
       {clock(Date.parse(row.at), zone.value)} {text}
@@ -99,9 +98,10 @@ function Bubble({ message }: { message: Message }) {
 function Say() {
   const [text, setText] = useState("");
   const [mention, setMention] = useState(false);
-  const who = actor.value;
+  const who = speaker.value;
   const send = async (): Promise<void> => {
-    const body = { person: who, chat_id: chosen.value, text: text.trim(), mention_bot: mention };
+    const direct = group.value?.kind === "p2p";
+    const body = { person: who, chat_id: direct ? null : chosen.value, text: text.trim(), mention_bot: mention };
     if (text.trim() && who && (await ask("say", body))) setText("");
   };
   return (

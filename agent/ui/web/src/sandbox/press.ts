@@ -2,7 +2,7 @@
 import { num } from "../words/format.ts";
 import { t, word } from "../words/texts.ts";
 import { collect } from "./inputs.tsx";
-import { actor, ask, outcome } from "./state.ts";
+import { ask, outcome, speaker } from "./state.ts";
 import type { Message, Part, Toast } from "./types.ts";
 
 interface Pressed {
@@ -28,7 +28,7 @@ export async function press(message: Message, button: Part, form: HTMLFormElemen
   if (link) return void (outcome.value = { type: "info", text: t("sandbox.ui.link", { url: link.default_url ?? "" }) });
   outcome.value = { type: "info", text: t("sandbox.ui.pressing") };
   const submits = button.form_action_type === "submit";
-  const body = { person: actor.value, message_id: message.message_id, ...wish(button, submits && form ? collect(form) : null) };
+  const body = { person: speaker.value, message_id: message.message_id, ...wish(button, submits && form ? collect(form) : null) };
   const answer = await ask<Pressed>("press", body);
   if (!answer) return;
   const ms = t("sandbox.ui.ms", { ms: num(answer.ms, 0) });

@@ -20,12 +20,14 @@ function Section({ title, children, test }: { title: string; children: Component
 function Actors() {
   return (
     <Section title={t("sandbox.ui.actor")} test="actors">
-      <div class="keys">
+      <div class="keys two">
         {snapshot.value!.people.map((one) => (
           <button key={one.id} class="key" type="button" aria-pressed={one.id === actor.value} data-test={`person-${one.id}`} onClick={() => (actor.value = one.id)}>
             <Icon name="person" />
-            <span class={one.resigned ? "grow gone" : "grow"}>{one.name}</span>
-            <span class="dim">{one.note}</span>
+            <span class="grow">
+              <span class={one.resigned ? "gone" : ""}>{one.name}</span>
+              <small>{one.note}</small>
+            </span>
           </button>
         ))}
       </div>
@@ -116,8 +118,8 @@ export function Side() {
     <aside class="sb-side">
       <Actors />
       <Faults />
-      <Calls />
       <Checks />
+      <Calls />
     </aside>
   );
 }

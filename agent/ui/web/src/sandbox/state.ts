@@ -18,6 +18,8 @@ export const outcome = signal<{ type: string; text: string } | null>(null);
 
 export const zone = computed(() => snapshot.value?.tz ?? "Asia/Shanghai");
 export const group = computed(() => snapshot.value?.groups.find((one) => one.chat_id === chosen.value) ?? null);
+/** In a direct chat only the person it belongs to can speak or press. */
+export const speaker = computed(() => (group.value?.kind === "p2p" ? group.value.person : actor.value));
 export const people = computed(() => new Map((snapshot.value?.people ?? []).map((one) => [one.id, one])));
 
 /** The name of a person (by employee number), or the bot's for null. */
@@ -46,6 +48,7 @@ export async function ask<T>(path: string, body?: unknown, method = body === und
 
 /** Open a conversation and read it as it is. */
 export async function open(chatId: string): Promise<void> {
+  if (chosen.value !== chatId) outcome.value = null;
   chosen.value = chatId;
   const found = await ask<{ messages: Row[] }>(`groups/${encodeURIComponent(chatId)}/messages?limit=200`);
   if (found && chosen.value === chatId) rows.value = found.messages;

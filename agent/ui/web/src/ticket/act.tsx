@@ -23,7 +23,7 @@ export async function send(ticket: Ticket, action: string, json: { [field: strin
   const label = { key: "kiosk.queue.action", args: { act: actWord(action), no: ticket.short } };
   const path = `api/v1/tickets/${encodeURIComponent(ticket.no)}/${action}`;
   try {
-    const entry = await put({ kind: "action", lane: ticket.no, path, json, badge: person.id, who: person.name, label });
+    const entry = await put({ kind: "action", lane: ticket.no, path, json: { ...json, cycle: ticket.cycle }, badge: person.id, who: person.name, label });
     say(t("kiosk.saved", { time: clock(Date.parse(entry.enteredAt), zone.value, true) }));
   } catch {
     say(t(full.value ? "kiosk.storage.full" : "kiosk.storage.failed"), true);

@@ -10,7 +10,7 @@ export type Key = keyof typeof zh & keyof typeof en;
 export type Arg =
   | string | number | null | Arg[]
   | { at: string } | { seconds: number } | { num: number | null; digits?: number }
-  | { key: string; args?: { [name: string]: Arg } };
+  | { key: string; args?: { [name: string]: Arg } } | Named;
 export type Text = string | { key: string; args?: { [name: string]: Arg } } | null | undefined;
 export type Named = { zh: string; en: string };
 type Table = Record<string, string>;
@@ -59,6 +59,7 @@ export function render(value: Arg | undefined, zone: string, now?: number): stri
   if (Array.isArray(value)) return value.map((part) => render(part, zone, now)).join(lang.value === "zh" ? "、" : ", ");
   if ("at" in value) return moment(Date.parse(value.at), zone, now);
   if ("seconds" in value) return duration(value.seconds, units());
+  if ("zh" in value) return name(value);
   if ("num" in value) return value.num === null ? "—" : num(value.num, value.digits ?? 2);
   return fill(table.value[value.key] ?? value.key, value.args ?? {}, zone, now);
 }

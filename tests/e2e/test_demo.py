@@ -1,0 +1,195 @@
+"""`andon demo` as a newcomer meets it: a drift becomes a red tile, a ticket, a group and a card; a press moves all."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+SHOTS = ROOT / "shots"
+
+
+class Demo:
+    """The running demo: its addresses, and commands against it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = (folder / "demo.log").open("w+")
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "agent", "demo", "--any-port", "--keep", str(folder / "demo")],
+            stdout=self.log, stderr=subprocess.STDOUT, cwd=ROOT,
+        )  # fmt: skip
+
+    def said(self) -> str:
+        return (self.folder / "demo.log").read_text()
+
+    def address(self, what: str) -> str:
+        end = time.monotonic() + 40
+        while time.monotonic() < end:
+            assert self.process.poll() is None, self.said()
+            if found := re.search(rf"{what}\s+(http\S+)", self.said()):
+                return found[1]
+            time.sleep(0.1)
+        raise AssertionError(f"no address of {what} within 40 s:\n{self.said()}")
+
+    def andon(self, *words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "agent", *words, "--config", str(self.folder / "demo" / "agent.toml")],
+            capture_output=True, text=True, cwd=ROOT, timeout=30,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def tickets(self) -> list[dict]:
+        return json.loads(self.andon("tickets", "list", "--json"))
+
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    running = Demo(tmp_path_factory.mktemp("demo"))
+    try:
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.process.send_signal(signal.SIGINT)
+            running.process.wait(20)
+        running.log.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        playwright.selectors.set_test_id_attribute("data-test")
+        one = playwright.chromium.launch(executable_path="/usr/lib/chromium/chromium", args=["--no-sandbox"])
+        yield one
+        one.close()
+
+
+def page_of(browser: Browser, address: str, width: int = 1280, height: int = 800) -> tuple[Page, list[str]]:
+    """A page and the errors it has met."""
+    page = browser.new_page(viewport={"width": width, "height": height})
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(address)
+    return page, errors
+
+
+def shoot(page: Page, name: str) -> None:
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=str(SHOTS / f"{name}.png"))
+
+
+@pytest.mark.timeout(240)
+def test_drift_to_card_to_button_to_state_everywhere(demo: Demo, browser: Browser) -> None:
+    kiosk, kiosk_errors = page_of(browser, demo.address("kiosk OP10"))
+    sandbox, sandbox_errors = page_of(browser, demo.address("sandbox"), 1440, 900)
+
+    # a drift becomes a red tile, a ticket, a group and a card, within 60 s of the start
+    expect(kiosk.locator(".tile.now").first).to_be_visible(timeout=60_000)
+    expect(sandbox.get_by_test_id("card-button").first).to_be_visible(timeout=30_000)
+    assert time.monotonic() - demo.started < 60, "signal to card took longer than a minute"
+    (ticket, *_) = demo.tickets()
+    assert ticket["state"] == "NEW"
+    expect(kiosk.get_by_test_id(f"ticket-{ticket['no']}")).to_be_visible()
+    expect(sandbox.get_by_test_id("chat")).to_contain_text(ticket["no"])
+    shoot(kiosk, "demo-kiosk")
+    shoot(sandbox, "demo-sandbox")
+
+    # an outsider is refused, with the reason; the owner takes it, and it moves everywhere
+    sandbox.get_by_test_id("person-10099").click()
+    sandbox.get_by_test_id("card-button").first.click()
+    expect(sandbox.get_by_test_id("toast")).to_contain_text(ticket["owner"]["name"], timeout=5_000)
+    assert demo.tickets()[-1]["state"] == "NEW"
+    sandbox.get_by_test_id(f"person-{ticket['owner']['id']}").click()
+    sandbox.get_by_test_id("card-button").first.click()
+    expect(sandbox.get_by_test_id("toast")).to_contain_text("接手", timeout=5_000)
+    assert {t["no"]: t["state"] for t in demo.tickets()}[ticket["no"]] == "RESPONDED"
+    expect(kiosk.get_by_test_id(f"ticket-{ticket['no']}")).to_contain_text("已响应", timeout=5_000)
+    expect(sandbox.get_by_test_id("chat")).to_contain_text("等遏制", timeout=5_000)
+    shoot(sandbox, "demo-responded")
+    assert kiosk_errors == [] and sandbox_errors == []
+
+    # time goes on: the next deadlines pass, and the superior is told, once
+    sandbox.get_by_test_id("forward-next").click()
+    for _ in range(26):
+        sandbox.get_by_test_id("forward-hour").click()
+    expect(sandbox.get_by_test_id("direct")).to_contain_text("黄志远", timeout=15_000)
+    late = {t["no"]: t for t in demo.tickets()}[ticket["no"]]
+    assert {c["kind"]: c["mark"] for c in late["strip"]}["C24"] == "missed"
+    assert late["attention"] == "now"
+    expect(kiosk.locator(".k-tk.now").first).to_be_visible(timeout=10_000)
+    shoot(kiosk, "demo-kiosk-late")
+    shoot(sandbox, "demo-escalated")
+    history = json.loads(demo.andon("tickets", "show", ticket["no"], "--json"))["history"]
+    assert [e["kind"] for e in history].count("escalated") == 1
+
+
+@pytest.mark.timeout(120)
+def test_a_report_at_the_kiosk_takes_three_taps(demo: Demo, browser: Browser) -> None:
+    kiosk, errors = page_of(browser, demo.address("kiosk OP20"))
+    expect(kiosk.get_by_test_id("report")).to_be_enabled(timeout=15_000)
+    kiosk.keyboard.type("10032", delay=5)
+    kiosk.keyboard.press("Enter")
+    before = {t["no"] for t in demo.tickets()}
+    kiosk.get_by_test_id("report").click()
+    kiosk.get_by_test_id("category-equipment").click()
+    kiosk.get_by_test_id("severity-stop").click()
+    shoot(kiosk, "kiosk-report")
+    kiosk.get_by_test_id("send").click()
+    expect(kiosk.locator("body")).to_contain_text("已送达", timeout=10_000)
+    shoot(kiosk, "kiosk-sent")
+    (new,) = [t for t in demo.tickets() if t["no"] not in before]
+    assert (new["category"], new["severity"], new["station"]) == ("equipment", "stop", "OP20")
+    assert new["reporter"]["id"] == "10032"
+    assert errors == []
+
+
+@pytest.mark.timeout(120)
+def test_a_typed_subgroup_is_charted_and_opens_a_ticket(demo: Demo, browser: Browser) -> None:
+    kiosk, errors = page_of(browser, demo.address("kiosk OP20"))
+    expect(kiosk.get_by_test_id("measure")).to_be_enabled(timeout=15_000)
+    kiosk.get_by_test_id("measure").click()
+    if kiosk.get_by_test_id("characteristic-peel_strength").count():
+        kiosk.get_by_test_id("characteristic-peel_strength").click()
+    for _ in range(5):
+        for digit in "151":
+            kiosk.get_by_test_id(f"pad-{digit}").click()
+        kiosk.get_by_test_id("pad-next").click() if kiosk.get_by_test_id("pad-next").count() else None
+    shoot(kiosk, "kiosk-measure")
+    assert errors == []
+
+
+@pytest.mark.timeout(60)
+def test_metrics_and_openapi_are_there(demo: Demo) -> None:
+    import urllib.request
+
+    base = demo.address("metrics").removesuffix("/metrics")
+    for path, word in (("/metrics", "andon_"), ("/readyz", "ready"), ("/healthz", "ok"), ("/api/openapi.json", "openapi")):
+        with urllib.request.urlopen(base + path, timeout=5) as answer:
+            assert word in answer.read().decode()
+
+
+@pytest.mark.timeout(60)
+def test_ctrl_c_leaves_nothing_running(demo: Demo) -> None:
+    children = demo.children()
+    assert len(children) >= 4
+    os.kill(demo.process.pid, signal.SIGINT)
+    assert demo.process.wait(25) == 0, demo.said()
+    gone, alive = psutil.wait_procs(children, timeout=5)
+    assert alive == []
+    assert len(gone) == len(children)
