@@ -21,7 +21,7 @@ from agent.clock import Clock
 from agent.errors import Refused
 from agent.metrics import Metrics
 from agent.model import Actor, Quality, Signal, Text, text
-from agent.plant.latches import latches, release_warning, set_latch
+from agent.plant.latches import KNOWN, latches, release, set_latch
 from agent.plant.live import SHOWN, Live, LivePoint
 from agent.plant.settings import CharacteristicSettings
 from agent.plant.tracks import Charted, Track, gap, limits_of, load_track, newest_points, save, take
@@ -238,7 +238,7 @@ class Pipeline:
         applied.points.setdefault(settings.id, []).append(LivePoint(charted.at, charted.y, mark, charted.rules))
         if mark is None:
             if track.clean == 0 and track.episode is None:
-                release_warning(conn, settings.id)
+                release(conn, settings.id)
             return
         words = says(track, charted)
         shown = [*charted.ticket_rules, *charted.warning_rules] or ["SPEC"]
@@ -250,8 +250,7 @@ class Pipeline:
             )
             applied.ticket = ticket
             self._metrics.inc("andon_violations_total", characteristic=settings.id)
-        if fresh:
-            set_latch(conn, settings.id, shown, mark, charted.at, charted.y, words, ticket)
+        set_latch(conn, settings.id, shown, mark if fresh else KNOWN, charted.at, charted.y, words, ticket)
         applied.violations.append({"rules": shown, "severity": mark, "at": charted.at.isoformat(), "value": charted.y,
                                    "text": words, "ticket": ticket})  # fmt: skip
 

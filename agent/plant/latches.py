@@ -12,14 +12,17 @@ from agent.model import Text
 from agent.plant.rows import latch
 from agent.store.write import announce
 
+KNOWN = "known"
+"""Severity of a violation whose ticket somebody works on."""
+
 
 def set_latch(
     conn: Connection, characteristic: str, rules: list[str], severity: str, at: datetime, value: float, words: Text,
     ticket: str | None,
 ) -> None:  # fmt: skip
-    """Latch a violation; a ticket's is never replaced by a mere warning."""
-    known = conn.execute(select(latch.c.severity).where(latch.c.characteristic == characteristic)).scalar_one_or_none()
-    if known == "ticket" and severity == "warning":
+    """Latch a violation: "ticket", "warning", or KNOWN; a ticket nobody acted on is replaced by nothing less."""
+    held = conn.execute(select(latch.c.severity).where(latch.c.characteristic == characteristic)).scalar_one_or_none()
+    if held == "ticket" and severity != "ticket":
         return
     conn.execute(delete(latch).where(latch.c.characteristic == characteristic))
     conn.execute(insert(latch).values(
@@ -28,16 +31,16 @@ def set_latch(
     announce(conn, "latch")
 
 
-def release_warning(conn: Connection, characteristic: str) -> None:
-    """The stream is in order again: a warning needs nobody's act."""
-    done = conn.execute(delete(latch).where(latch.c.characteristic == characteristic, latch.c.severity == "warning"))
-    if done.rowcount:
+def release(conn: Connection, characteristic: str) -> None:
+    """The stream is in order again: a warning, or a violation somebody works on, needs nobody's act."""
+    mine = latch.c.characteristic == characteristic
+    if conn.execute(delete(latch).where(mine, latch.c.severity.in_(("warning", KNOWN)))).rowcount:
         announce(conn, "latch")
 
 
-def release_ticket(conn: Connection, ticket: str) -> None:
-    """Somebody acted on the ticket."""
-    if conn.execute(delete(latch).where(latch.c.ticket == ticket)).rowcount:
+def acted(conn: Connection, ticket: str) -> None:
+    """Somebody acted on the ticket: the lamp goes out, the words stay until the stream is in order."""
+    if conn.execute(latch.update().where(latch.c.ticket == ticket).values(severity=KNOWN)).rowcount:
         announce(conn, "latch")
 
 

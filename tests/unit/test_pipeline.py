@@ -266,3 +266,29 @@ def test_the_2485_of_a_ticket_over_days(line: Line) -> None:
             assert ticket.state is State.NEW
 
     asyncio.run(main())
+
+
+def test_the_lamp_goes_out_when_somebody_acts_and_the_words_when_it_is_over(line: Line) -> None:
+    engineer = Actor("104417", frozenset({"engineer"}), "kiosk")
+
+    async def main() -> None:
+        async with line:
+
+            def held() -> str | None:
+                line.pipeline.refresh_latches()
+                violation = line.pipeline.live["width"].violation
+                return violation and violation["severity"]
+
+            await line.say(131)
+            no = line.tickets_now()[0].no
+            await line.say(100)
+            assert held() == "ticket", "it stays lit when the next point is good"
+            now = line.clock.now()
+            await line.store.write(lambda conn: line.tickets.act(conn, now, no, "respond", {}, engineer, "u2"))
+            assert held() == "known"
+            await line.say(132)
+            assert held() == "known", "the same problem, somebody is at it"
+            await line.say(99, 101, 99, 101, 99)
+            assert held() is None
+
+    asyncio.run(main())

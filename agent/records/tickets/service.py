@@ -15,7 +15,7 @@ from agent.errors import Refused
 from agent.model import SYSTEM, Actor, Text, text
 from agent.outbox.queue import Item, enqueue, supersede
 from agent.plant.directory import directory
-from agent.plant.latches import release_ticket
+from agent.plant.latches import acted
 from agent.plant.people import Directory
 from agent.plant.responsibility import Duty, responsible
 from agent.plant.settings import SiteSettings
@@ -221,7 +221,7 @@ class Tickets:
                 supersede(conn, now, after.no, fold_key, "void: somebody acted")
             self._say(conn, now, before, after, event, who)
             if before is not None and before.state is State.NEW and after.state is not State.NEW:
-                release_ticket(conn, after.no)
+                acted(conn, after.no)
             before = after
         assert before is not None, "no event"
         return before

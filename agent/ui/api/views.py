@@ -30,7 +30,8 @@ Waiting = tuple[int, datetime | None]
 def attention(live: Live, quality: Quality) -> Attention:
     """The lamp of a tile: a violation nobody acted on, then doubt; a stale or bad tile is hatched, not lit."""
     if live.violation is not None:
-        return Attention.NOW if live.violation["severity"] == "ticket" else Attention.SOON
+        lamps = {"ticket": Attention.NOW, "warning": Attention.SOON}
+        return lamps.get(live.violation["severity"], Attention.NONE)
     return Attention.SOON if quality is Quality.UNCERTAIN else Attention.NONE
 
 

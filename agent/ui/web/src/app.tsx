@@ -1,7 +1,7 @@
 /** Which screen is shown; the band and the short word lie over all of them. */
 import { notice, view } from "./core/route.ts";
 import { token } from "./core/device.ts";
-import { head } from "./core/store.ts";
+import { head, tileIds } from "./core/store.ts";
 import { TopBar } from "./home/bar.tsx";
 import { Detail } from "./home/detail.tsx";
 import { Home } from "./home/home.tsx";
@@ -44,7 +44,7 @@ function Screen() {
   if (now.at === "report" && draft.value) return <Report />;
   if (now.at === "sent") return <Sent key={now.entry.id} given={now.entry} />;
   if (now.at === "ticket") return <TicketView key={now.no} no={now.no} />;
-  if (now.at === "tile") return <Detail id={now.id} />;
+  if (now.at === "tile" && tileIds.value.includes(now.id)) return <Detail id={now.id} />;
   if (now.at === "measure") return <Measure />;
   if (now.at === "queue") return <QueueView />;
   return <Home />;

@@ -64,7 +64,13 @@ function connect(): void {
       link.value = "up";
       kick();
     },
-    down: (status) => (link.value = status === 401 || status === 403 ? "denied" : "down"),
+    down: (status) => {
+      if (status === 422) station.value = ""; // a station that is gone: the device's own, then
+      link.value = status === 401 || status === 403 ? "denied" : "down";
+    },
+  });
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden && link.value === "up") link.value = "wait"; // what is seen next is old until a snapshot comes
   });
   live.start();
 }
@@ -79,10 +85,10 @@ async function start(): Promise<void> {
   startTicking();
   watchTouches();
   listen(scanned);
-  await startQueue();
   onDelivered((data, entry) => {
     if (entry.kind !== "measure" && (data as Ticket | null)?.no) putTicket(data as Ticket);
   });
+  await startQueue();
   if (draft.value) go({ at: "report" });
   else if (form.value?.values.some(Boolean)) go({ at: "measure" });
   setInterval(() => {

@@ -25,7 +25,7 @@ export interface Point {
 }
 export interface Violation {
   rules: string[];
-  severity: "ticket" | "warning";
+  severity: "ticket" | "warning" | "known";
   at: string;
   value: number | null;
   text: Text;

@@ -25,7 +25,7 @@ function specOf(data: Data, value: number): "below" | "above" | null {
 export function breach(data: Data): { icon: string; what: string; text: string } {
   const { rules, value, severity } = data.violation!;
   const spec = value === null ? null : specOf(data, value);
-  const icon = spec ? "cross" : severity === "ticket" ? "diamond" : "diamond-o";
+  const icon = spec ? "cross" : severity !== "warning" ? "diamond" : "diamond-o";
   const run = rules.map((one) => word(`kiosk.rule.${one}`, "")).find((text) => text);
   const what = (value === null ? "" : against(data, value, spec)) || run || "";
   if (!what) return { icon, what: t("kiosk.rule", { rules: rules.join(" ") }), text: t("kiosk.rule", { rules: rules.join(" ") }) };
@@ -62,7 +62,7 @@ export function isOld(data: Data, offline: boolean): boolean {
 
 /** A violating tile opens the report already filled; any other its large chart. */
 function touch(data: Data): void {
-  if (!data.violation) return go({ at: "tile", id: data.id });
+  if (!data.violation || data.violation.severity === "known") return go({ at: "tile", id: data.id });
   const known = data.category ?? tickets.value.find((one) => one.no === data.violation?.ticket)?.category ?? null;
   begin({ tile: data.id, category: known, step: known ? 2 : 1 });
   go({ at: "report" });
