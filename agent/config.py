@@ -37,7 +37,7 @@ class Config(BaseModel):
     link: LinkSettings = Field(default_factory=LinkSettings)
     feishu: FeishuSettings | None = Field(default=None, description="needed by the relay")
     tickets: TicketSettings
-    deadlines: DeadlineSettings = Field(default_factory=DeadlineSettings)
+    deadlines: DeadlineSettings = Field(default_factory=dict, validate_default=True)  # type: ignore[arg-type]
     directory: DirectorySettings = Field(default_factory=DirectorySettings)
     sources: dict[str, Any] = Field(default_factory=dict)
     characteristics: list[CharacteristicSettings] = Field(default_factory=list)

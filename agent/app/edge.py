@@ -46,6 +46,9 @@ class Edge(Role):
     def __init__(self, config: Config, clock: Clock, static: Path | None) -> None:
         super().__init__(config, clock, config.edge.data_dir)
         site = config.site
+        self.metrics.declare("andon_signals_unmapped_total", "counter", "signals no characteristic reads, by source")
+        self.metrics.declare("andon_violations_total", "counter", "violations that asked for a ticket")
+        self.metrics.declare("andon_pipeline_failures_total", "counter", "signals set aside because of a bug")
         self.tickets = Tickets(site, setup_of(site, config.tickets, config.deadlines, config.characteristics))
         self.sources = {
             name: SourceHealth(name, settings.type, settings.stale_after_s) for name, settings in config.sources.items()

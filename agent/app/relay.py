@@ -17,6 +17,7 @@ from agent.app.role import Role
 from agent.clock import Clock
 from agent.config import Config
 from agent.errors import AgentError, ConfigError
+from agent.metrics import Metrics
 from agent.model import Click
 from agent.outbox.queue import purge
 from agent.plant.directory import person_row, take_people
@@ -48,6 +49,8 @@ class Relay(Role):
         if config.feishu is None:
             raise ConfigError("feishu", None, "the relay needs this table; see config/agent.example.toml")
         settings, store = config.relay, self.store
+        self.metrics.declare("andon_sink_attempts_total", "counter", "attempts to deliver, by kind and outcome")
+        self.metrics.declare("andon_feishu_events_total", "counter", "events that Feishu pushed, by kind")
         self.edges = Edges()
         self.names = StoreNames(store, clock, person_row, self.blobs.path)
         self.sink = FeishuSink(config.feishu, clock, config.site.zone)
@@ -64,7 +67,7 @@ class Relay(Role):
         }  # fmt: skip
         self.ingress = Ingress(handlers, self.sink.kinds, settings)
         self.link = link_app(store, clock, self.ingress, self.edges, self.blobs)
-        self.desk = build_desk(store, self.metrics, self.ready, self._gauges)
+        self.desk = build_desk(store, self.metrics, self.ready, self._present)
         self.admin = build_relay_admin(store, clock)
         self.on_topic("outbox", lambda topics: self.deliver.wake())
         self.on_topic("reply:", self.edges.wake)
@@ -139,12 +142,17 @@ class Relay(Role):
         done.set_result(None)
         return done
 
-    def _gauges(self) -> None:
-        self.metrics.put("andon_info", 1, version=__version__, role=self.name)
-        self.metrics.put("andon_feishu_connected", 1 if self.feishu.health().state == "open" else 0)
-        self.metrics.put("andon_feishu_reachable", 0 if self.deliver.down else 1)
+    def _present(self, found: Metrics) -> None:
+        """The gauges of this moment."""
+        found.declare("andon_info", "gauge", "what runs here")
+        found.put("andon_info", 1, version=__version__, role=self.name)
+        found.declare("andon_feishu_connected", "gauge", "1 while Feishu's long connection is open")
+        found.put("andon_feishu_connected", 1 if self.feishu.health().state == "open" else 0)
+        found.declare("andon_feishu_reachable", "gauge", "0 while messages cannot be delivered")
+        found.put("andon_feishu_reachable", 0 if self.deliver.down else 1)
+        found.declare("andon_edge_silent_seconds", "gauge", "time since an edge was last heard")
         for edge in self.edges.known():
-            self.metrics.put("andon_edge_silent_seconds", self.edges.silent_s(edge), edge=edge)
+            found.put("andon_edge_silent_seconds", round(self.edges.silent_s(edge), 1), edge=edge)
 
 
 def _people_ids(conn: Connection) -> list[str]:

@@ -113,7 +113,6 @@ class Role:
         found = balance(conn)
         if found["missing"]:
             log.critical("outbox: %d items are missing: %s", found["missing"], found)
-            self.metrics.inc("andon_outbox_missing_total", found["missing"])
 
 
 async def _run(job: Callable[[], Awaitable[None]]) -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from agent.deadlines.escalation import require
 from agent.deadlines.policy import DAY, HOUR, Policy, Term, parse_amount
+from agent.errors import ConfigError
 
 STRICT = ConfigDict(extra="forbid", frozen=True)
 
@@ -106,9 +107,12 @@ class DeadlineSettings(BaseModel):
 
     @model_validator(mode="after")
     def _somebody_to_tell(self) -> DeadlineSettings:
-        """Raises ConfigError (not a validation error: the agent must not start) when a breach could reach nobody."""
+        """The agent must not start when a breach could reach nobody."""
         if self.escalation.enabled:
-            require(self.escalation.fallback)
+            try:
+                require(self.escalation.fallback)
+            except ConfigError as error:
+                raise ValueError(str(error)) from error  # so that it is listed beside the file's other problems
         return self
 
     def policy(self) -> Policy:

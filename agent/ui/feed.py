@@ -129,6 +129,7 @@ class Feed:
             self._tell_health(now, t)
         if beat:
             self._hub.publish("beat", {"now": now.isoformat()})
+        self._hub.flush()
         self._tell_snapshots(now)
         if self._is_due("seen", t, SEEN_EVERY.total_seconds()):
             self._note_seen(now)

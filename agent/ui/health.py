@@ -100,7 +100,7 @@ def _present(parts: EdgeParts, hub: Hub, found: Metrics) -> None:
     found.put("andon_link_up", 1 if link.up else 0)
     found.declare("andon_sse_readers", "gauge", "open streams of pages")
     found.put("andon_sse_readers", len(hub.readers))
-    found.declare("andon_sse_dropped_total", "counter", "events that readers did not keep up with")
+    found.declare("andon_sse_dropped_total", "counter", "pieces of the stream that readers did not keep up with")
     found.put("andon_sse_dropped_total", hub.dropped)
     found.declare("andon_store_commits_total", "counter", "commits since the start")
     found.put("andon_store_commits_total", parts.store.commits)

@@ -1,6 +1,7 @@
 """Server-sent events for many readers: each event is encoded once, each reader has a short queue of its own.
 
-A reader that does not keep up loses its queue and gets a fresh snapshot as soon as it reads again: after a gap the
+Events are published and then flushed together: what one turn has to tell is one piece, the same bytes for all readers of
+a view. A reader that does not keep up loses its queue and gets a fresh snapshot as soon as it reads again: after a gap the
 picture is right, and a stalled tablet costs neither memory nor work.
 """
 
@@ -17,7 +18,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Send
 
 QUEUE = 8
-"""Events a reader may be behind."""
+"""Pieces a reader may be behind."""
 
 
 def frame(event: str, data: bytes) -> bytes:
@@ -31,7 +32,7 @@ class Reader:
     def __init__(self, hub: Hub, device: Mapping[str, str], credential: str, station: str | None) -> None:
         self.device, self.credential, self.station = device, credential, station
         self._hub = hub
-        self._frames: deque[bytes] = deque()
+        self._pieces: deque[bytes] = deque()
         self._something = asyncio.Event()
         self._behind = True
         self._idle = False
@@ -42,28 +43,28 @@ class Reader:
         """It has nothing left to send, and what it showed is no longer whole."""
         return self._behind and self._idle and not self._ended
 
-    def put(self, data: bytes) -> bool:
-        """Queue an event; False if it cannot take it: then it gets a snapshot later."""
+    def put(self, piece: bytes) -> bool:
+        """Queue a piece; False if it cannot take it: then it gets a snapshot later."""
         if self._behind or self._ended:
             return False
-        if len(self._frames) >= QUEUE:
-            self._frames.clear()
+        if len(self._pieces) >= QUEUE:
+            self._pieces.clear()
             self._behind = True
             return False
-        self._frames.append(data)
+        self._pieces.append(piece)
         self._something.set()
         return True
 
     def start_over(self, snapshot: bytes) -> None:
         """Everything anew: the snapshot, and from now on what follows it."""
-        self._frames.clear()
-        self._frames.append(snapshot)
+        self._pieces.clear()
+        self._pieces.append(snapshot)
         self._behind = self._idle = False
         self._something.set()
 
     def fall_behind(self) -> None:
         """What it shows is no longer right as a whole (people changed): a snapshot comes next."""
-        self._frames.clear()
+        self._pieces.clear()
         self._behind = True
 
     def end(self) -> None:
@@ -74,17 +75,17 @@ class Reader:
     async def chunks(self) -> AsyncIterator[bytes]:
         """What is to be sent, as it comes."""
         while True:
-            while not self._frames and not self._ended:
+            while not self._pieces and not self._ended:
                 self._idle = True
                 if self._behind:
                     self._hub.wake()
                 self._something.clear()
                 await self._something.wait()
             self._idle = False
-            if not self._frames:
+            if not self._pieces:
                 return
-            chunk = b"".join(self._frames)
-            self._frames.clear()
+            chunk = b"".join(self._pieces)
+            self._pieces.clear()
             yield chunk
 
 
@@ -94,7 +95,8 @@ class Hub:
     def __init__(self) -> None:
         self.readers: set[Reader] = set()
         self.dropped = 0
-        """Events that readers did not keep up with, in all."""
+        """Pieces that readers did not keep up with, in all."""
+        self._published: list[tuple[str | None, bytes]] = []
         self._awake = asyncio.Event()
         self._closed = False
 
@@ -120,11 +122,20 @@ class Hub:
         self._awake.clear()
 
     def publish(self, event: str, data: Any, station: str | None = None) -> None:
-        """Send to all readers; with `station` only to those that look at it or at the whole line."""
-        wanted = [r for r in self.readers if station is None or r.station in (None, station)]
-        if wanted:
-            encoded = frame(event, orjson.dumps(data))
-            self.dropped += sum(not reader.put(encoded) for reader in wanted)
+        """Tell all readers at the next flush; with `station` only those that look at it or at the whole line."""
+        if any(station is None or reader.station in (None, station) for reader in self.readers):
+            self._published.append((station, frame(event, orjson.dumps(data))))
+
+    def flush(self) -> None:
+        """Queue what was published."""
+        published, self._published = self._published, []
+        pieces: dict[str | None, bytes] = {}
+        for reader in self.readers if published else ():
+            view = reader.station
+            if view not in pieces:
+                pieces[view] = b"".join(data for place, data in published if None in (view, place) or place == view)
+            if pieces[view] and not reader.put(pieces[view]):
+                self.dropped += 1
 
     def start_over(self, station: str | None, snapshot: Mapping[str, Any]) -> None:
         """Send a snapshot to every reader of this view that waits for one; only "device" is each one's own."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import re
@@ -12,8 +14,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[2]
@@ -181,14 +185,66 @@ def test_a_typed_subgroup_is_charted_and_opens_a_ticket(demo: Demo, browser: Bro
     assert errors == []
 
 
+@pytest.mark.timeout(120)
+def test_reports_typed_while_the_agent_hangs_arrive_once_also_over_a_reload(demo: Demo, browser: Browser) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    kiosk = context.new_page()
+    kiosk.goto(demo.address("kiosk OP20"))
+    expect(kiosk.get_by_test_id("report")).to_be_enabled(timeout=15_000)
+    kiosk.wait_for_function("navigator.serviceWorker.controller !== null", timeout=15_000)
+    before = {t["no"] for t in demo.tickets()}
+    edge = next(p for p in demo.children() if "edge" in p.cmdline())
+    edge.suspend()  # connections stay open and nothing answers: the worst kind of away
+    expect(kiosk.get_by_test_id("band")).to_be_visible(timeout=15_000)
+    for category in ("material", "surface"):
+        kiosk.get_by_test_id("report").click()
+        kiosk.get_by_test_id(f"category-{category}").click()
+        kiosk.get_by_test_id("severity-watch").click()
+        kiosk.get_by_test_id("send").click()
+        expect(kiosk.locator("body")).to_contain_text("已保存在本机", timeout=5_000)
+        kiosk.get_by_test_id("go-home").first.click()
+    shoot(kiosk, "kiosk-offline")
+    kiosk.reload(wait_until="commit")
+    expect(kiosk.get_by_test_id("report")).to_be_visible(timeout=15_000)
+    expect(kiosk.get_by_test_id("queue-count")).to_contain_text("2")
+    edge.resume()
+    expect(kiosk.get_by_test_id("queue-count")).to_contain_text("0", timeout=30_000)
+    new = [t for t in demo.tickets() if t["no"] not in before]
+    assert sorted(t["category"] for t in new) == ["material", "surface"]
+    context.close()
+
+
+@pytest.mark.timeout(60)
+def test_a_photo_travels_from_the_tablet_to_the_card(demo: Demo) -> None:
+    address = demo.address("kiosk OP20")
+    base, token = re.match(r"(http://[^/]+)/#token=([^&]+)", address).groups()
+    photo = io.BytesIO()
+    Image.new("RGB", (64, 48), (180, 20, 30)).save(photo, "JPEG")
+    sha = hashlib.sha256(photo.getvalue()).hexdigest()
+    with httpx.Client(base_url=base, headers={"authorization": f"Bearer {token}", "x-andon-badge": "10032"}) as api:
+        assert api.put(f"/api/v1/blobs/{sha}", content=photo.getvalue()).status_code == 201
+        report = {"category": "surface", "severity": "watch", "station": "OP20", "photos": [sha]}
+        no = api.post("/api/v1/tickets", json=report).raise_for_status().json()["no"]
+    sandbox = demo.address("sandbox").rstrip("/") + "/sandbox/api"
+    with httpx.Client(base_url=sandbox) as feishu:
+        end = time.monotonic() + 20
+        card = None
+        while card is None and time.monotonic() < end:
+            time.sleep(0.3)
+            for group in feishu.get("/state").json()["groups"]:
+                if group["ticket"] == no:
+                    rows = feishu.get(f"/groups/{group['chat_id']}/messages").json()["messages"]
+                    card = next((row["card"] for row in rows if row.get("card")), None)
+        key = re.search(r'"img_key": "([^"]+)"', json.dumps(card))[1]
+        assert feishu.get(f"/images/{key}").content == photo.getvalue()
+
+
 @pytest.mark.timeout(60)
 def test_metrics_and_openapi_are_there(demo: Demo) -> None:
-    import urllib.request
-
     base = demo.address("metrics").removesuffix("/metrics")
-    for path, word in (("/metrics", "andon_"), ("/readyz", "ready"), ("/healthz", "ok"), ("/api/openapi.json", "openapi")):
-        with urllib.request.urlopen(base + path, timeout=5) as answer:
-            assert word in answer.read().decode()
+    words = {"/metrics": "andon_", "/readyz": "ready", "/healthz": "ok", "/api/openapi.json": "openapi"}
+    for path, word in words.items():
+        assert word in httpx.get(base + path, timeout=5).raise_for_status().text
 
 
 @pytest.mark.timeout(60)

@@ -124,7 +124,8 @@ def test_a_lying_content_length_is_refused(world: World, length: str) -> None:
 
 PATHS = ["/api/v1/blobs/..%2f..%2fetc%2fpasswd", "/api/v1/blobs/" + "A" * 64, "/api/v1/tickets/..%2f..",
          "/api/../healthz/x", "/api/v1/tickets/" + "9" * 100, "/%2e%2e/%2e%2e/etc/passwd", "/assets/%00",
-         "/api/v1/tickets/a'b", "/api/v1/tickets?limit=0", "/api/v1/tickets?limit=99999", "/api/v1/tickets?state=odd"]  # fmt: skip
+         "/api/v1/tickets/a'b", "/api/v1/tickets?limit=0",
+         "/api/v1/tickets?limit=99999", "/api/v1/tickets?state=odd"]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -256,6 +256,7 @@ def test_a_stalled_reader_costs_nothing_and_comes_back_to_the_present(world: Wor
             await good.next("snapshot")
             for n in range(400):  # more than any socket buffer holds
                 hub.publish("noise", {"n": n, "pad": "x" * 50_000})
+                hub.flush()
                 assert (await good.next("noise"))[1]["n"] == n
             assert hub.dropped > 300
             no = (await world.acall("POST", "/api/v1/tickets", json=RAISE)).json()["no"]

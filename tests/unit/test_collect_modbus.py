@@ -28,9 +28,7 @@ def names_in(path):
 @pytest.mark.parametrize("name", ["modbus.py", "modbus_device.py", "registers.py", "settings.py"])
 def test_the_modbus_collector_cannot_write(name):
     """No write function, and nothing by which a request of another kind could be made."""
-    banned = [
-        n for n in names_in(HERE / name) if "write" in n.lower() or n in ("execute", "send", "getattr")
-    ]
+    banned = [n for n in names_in(HERE / name) if "write" in n.lower() or n in ("execute", "send", "getattr")]
     assert banned == []
 
 

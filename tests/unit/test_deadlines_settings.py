@@ -5,7 +5,6 @@ from pydantic import ValidationError
 
 from agent.deadlines.policy import Policy
 from agent.deadlines.settings import DeadlineSettings
-from agent.errors import ConfigError
 
 DUTY = {"escalation": {"fallback": ["u_duty"]}}
 
@@ -33,7 +32,7 @@ def test_every_setting_reaches_the_policy():
 
 @pytest.mark.parametrize("escalation", [{}, {"fallback": []}, {"fallback": [" "]}])
 def test_nobody_to_tell_is_no_configuration(escalation):
-    with pytest.raises(ConfigError, match="fallback"):
+    with pytest.raises(ValueError, match="fallback"):
         DeadlineSettings.model_validate({"escalation": escalation})
 
 

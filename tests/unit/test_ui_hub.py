@@ -42,13 +42,16 @@ def test_a_stream_is_a_snapshot_and_what_follows() -> None:
         reader = Reader(hub, {"id": "D"}, "c", None)
         hub.join(reader)
         hub.publish("beat", {})
+        hub.flush()
         asking = asyncio.ensure_future(anext(reader.chunks()))
         await asyncio.sleep(0)
         assert not asking.done()
         assert reader.wants_snapshot
         hub.start_over(None, {"n": 1})
         hub.publish("tile", {"n": 2})
+        hub.flush()
         hub.publish("tile", {"n": 3})
+        hub.flush()
         expected = [("snapshot", {"device": {"id": "D"}, "n": 1}), ("tile", {"n": 2}), ("tile", {"n": 3})]
         assert events(await asking) == expected
         assert not reader.wants_snapshot
@@ -62,6 +65,7 @@ def test_who_does_not_keep_up_gets_a_snapshot_when_it_reads_again() -> None:
         reader, chunks = await started(hub)
         for n in range(QUEUE + 5):
             hub.publish("tile", {"n": n})
+            hub.flush()
         assert hub.dropped == 5
         assert not reader.wants_snapshot  # it does not read: nothing is made for it
         hub.start_over(None, {"n": "early"})
@@ -84,9 +88,25 @@ def test_each_event_is_encoded_once_for_all(monkeypatch: pytest.MonkeyPatch) -> 
         readers = [await started(hub) for _ in range(5)]
         made.clear()
         hub.publish("tile", {"n": 1})
+        hub.flush()
         got = [await anext(chunks) for _, chunks in readers]
         assert made == ["tile"]
         assert all(events(data) == [("tile", {"n": 1})] for data in got)
+
+    asyncio.run(play())
+
+
+def test_a_turn_with_many_events_is_one_piece() -> None:
+    """A hundred tiles that change in the same moment are no reason to lose a reader."""
+
+    async def play() -> None:
+        hub = Hub()
+        _, chunks = await started(hub)
+        for n in range(100):
+            hub.publish("tile", {"n": n})
+        hub.flush()
+        assert hub.dropped == 0
+        assert [data["n"] for _, data in events(await anext(chunks))] == list(range(100))
 
     asyncio.run(play())
 
@@ -97,6 +117,7 @@ def test_a_station_hears_its_own_and_what_concerns_all() -> None:
         (_, own), (_, other), (_, line) = [await started(hub, station) for station in ("OP40", "OP50", None)]
         hub.publish("tile", {"n": 1}, "OP40")
         hub.publish("beat", {"n": 2})
+        hub.flush()
         one, two = ("tile", {"n": 1}), ("beat", {"n": 2})
         assert events(await anext(own)) == events(await anext(line)) == [one, two]
         assert events(await anext(other)) == [two]
@@ -128,6 +149,7 @@ def test_closing_ends_all_streams_after_what_was_queued() -> None:
         hub = Hub()
         _, chunks = await started(hub)
         hub.publish("beat", {})
+        hub.flush()
         hub.close()
         assert [events(chunk) async for chunk in chunks] == [[("beat", {})]]
         late = Reader(hub, {"id": "L"}, "c", None)

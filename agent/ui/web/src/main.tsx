@@ -43,16 +43,13 @@ async function restore(): Promise<void> {
   show(kept.snapshot);
 }
 
-function keepScreen(): void {
-  let keptAt = 0;
-  const keep = (): void => {
-    const snapshot = picture();
-    if (!snapshot || heardAt.value === keptAt) return;
-    keptAt = heardAt.value;
-    theShelf().keep("screen", { at: keptAt, snapshot }).catch(() => undefined);
-  };
-  setInterval(keep, KEEP_MS);
-  document.addEventListener("visibilitychange", keep);
+let keptAt = 0;
+
+function keep(): void {
+  const snapshot = picture();
+  if (!snapshot || heardAt.value === keptAt) return;
+  keptAt = heardAt.value;
+  theShelf().keep("screen", { at: keptAt, snapshot }).catch(() => undefined);
 }
 
 function connect(): void {
@@ -63,6 +60,7 @@ function connect(): void {
     up: () => {
       link.value = "up";
       kick();
+      keep();
     },
     down: (status) => {
       if (status === 422) station.value = ""; // a station that is gone: the device's own, then
@@ -97,7 +95,8 @@ async function start(): Promise<void> {
   if (token.value) {
     await restore();
     connect();
-    keepScreen();
+    setInterval(keep, KEEP_MS);
+    document.addEventListener("visibilitychange", keep);
   }
   void sweepPhotos(draft.value?.photos.map((photo) => photo.sha) ?? []).catch(() => undefined);
   keepFresh(() => view.value.at === "home" && !draft.value && Date.now() - touchedAt.value > 5000);

@@ -17,7 +17,7 @@ export function Band() {
   const denied = link.value === "denied";
   const time = heardAt.value ? since() : "";
   const headline = denied ? t("kiosk.denied") : time ? t("kiosk.down", { time }) : t("kiosk.downNever");
-  const rest = denied ? t("kiosk.deniedRest", { count: waiting.value.length }) : t(lasting.value ? "kiosk.downRest" : "kiosk.downMemory");
+  const rest = denied ? t("kiosk.deniedRest", { count: waiting.value.length }) : t(!head.value ? "kiosk.downNeverRest" : lasting.value ? "kiosk.downRest" : "kiosk.downMemory");
   return (
     <div class="k-band" role="alert" data-test="band" data-link={link.value}>
       <Icon name="unlink" />
