@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -37,7 +38,7 @@ class Config(BaseModel):
     link: LinkSettings = Field(default_factory=LinkSettings)
     feishu: FeishuSettings | None = Field(default=None, description="needed by the relay")
     tickets: TicketSettings
-    deadlines: DeadlineSettings = Field(default_factory=dict, validate_default=True)  # type: ignore[arg-type]
+    deadlines: DeadlineSettings = Field(default_factory=dict, validate_default=True)
     directory: DirectorySettings = Field(default_factory=DirectorySettings)
     sources: dict[str, Any] = Field(default_factory=dict)
     characteristics: list[CharacteristicSettings] = Field(default_factory=list)
@@ -87,12 +88,28 @@ def problems(error: ValidationError, prefix: str = "") -> list[ConfigError]:
     for item in error.errors(include_url=False):
         where = prefix + ".".join(str(part) for part in item["loc"])
         value = item["input"] if isinstance(item["input"], (str, int, float, bool, type(None))) else "…"
-        found.append(ConfigError(where.rstrip(".") or "file", value, _remedy(item["type"], item["msg"])))
+        meant = _description(Config, item["loc"]) if not prefix else None
+        found.append(ConfigError(where.rstrip(".") or "file", value, _remedy(item["type"], item["msg"], meant)))
     return found
 
 
-def _remedy(kind: str, message: str) -> str:
+def _description(model: Any, loc: Sequence[str | int]) -> str | None:
+    """What the setting at this place means, in its own words."""
+    field = None
+    for part in (part for part in loc if isinstance(part, str)):
+        fields = getattr(model, "model_fields", {})
+        if part not in fields:
+            return None
+        field = fields[part]
+        inner = [a for a in (field.annotation, *get_args(field.annotation)) if hasattr(a, "model_fields")]
+        model = inner[0] if inner else None
+    return field.description if field is not None else None
+
+
+def _remedy(kind: str, message: str, meant: str | None) -> str:
     match kind:
+        case "string_pattern_mismatch" if meant is not None:
+            return f"{meant}; {message[0].lower()}{message[1:]}"
         case "missing":
             return "missing; config/agent.example.toml shows it"
         case "extra_forbidden":

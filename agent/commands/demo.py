@@ -110,7 +110,7 @@ def _programs(args: argparse.Namespace, place: Place) -> dict[str, Sequence[str]
     agent += ["--log-level", args.log_level]
     static = Path(__file__).parent.parent / "ui" / "static"
     feishu = ["-m", "agent.sandbox", "--port", ports["sandbox"], "--clock-file", clock, "--static", str(static)]
-    feishu += ["--app-id", APP_ID, "--app-secret", (folder / "secrets" / "feishu").read_text().strip(), "--with-parent"]
+    feishu += ["--app-id", APP_ID, "--app-secret-file", str(folder / "secrets" / "feishu"), "--with-parent"]
     plant = ["-m", "agent.sandbox.plant", "--broker-port", ports["broker"], "--plc-port", ports["plc"]]
     plant += ["--secrets", str(folder / "secrets"), "--seed", str(args.seed), "--clock", clock]
     return {"sandbox": feishu, "plant": plant, "relay": [*agent, "--role", "relay"], "edge": [*agent, "--role", "edge"]}

@@ -27,7 +27,8 @@ def settings_from(argv: Sequence[str]) -> tuple[Settings, bool]:
     parser.add_argument("--static", type=Path, help="folder with sandbox.html and assets/")
     parser.add_argument("--tz", default=known.tz)
     parser.add_argument("--app-id", default=app.app_id)
-    parser.add_argument("--app-secret", default=app.app_secret)
+    parser.add_argument("--app-secret", default=app.app_secret, help="for tests; shows in the process list")
+    parser.add_argument("--app-secret-file", type=Path, help="file with the app's secret (default: a known one)")
     parser.add_argument("--latency", type=float, default=0.0, metavar="S", help="seconds that each call takes")
     parser.add_argument("--all-messages", action="store_true", help="the bot sees group messages that do not @ it")
     parser.add_argument("--no-limits", action="store_true", help="switch rate limits off")
@@ -37,7 +38,7 @@ def settings_from(argv: Sequence[str]) -> tuple[Settings, bool]:
     app = replace(
         app,
         app_id=args.app_id,
-        app_secret=args.app_secret,
+        app_secret=args.app_secret_file.read_text("utf-8").strip() if args.app_secret_file else args.app_secret,
         latency_s=args.latency,
         all_messages=args.all_messages,
         limits=not args.no_limits,

@@ -1,8 +1,8 @@
 """Server-sent events for many readers: each event is encoded once, each reader has a short queue of its own.
 
-Events are published and then flushed together: what one turn has to tell is one piece, the same bytes for all readers of
-a view. A reader that does not keep up loses its queue and gets a fresh snapshot as soon as it reads again: after a gap the
-picture is right, and a stalled tablet costs neither memory nor work.
+Events are published, then flushed together: what one turn has to tell is one piece, the same bytes for all readers of a
+view. A reader that does not keep up loses its queue and gets a fresh snapshot as soon as it reads again: after a gap
+the picture is right, and a stalled tablet costs neither memory nor work.
 """
 
 from __future__ import annotations
@@ -43,17 +43,16 @@ class Reader:
         """It has nothing left to send, and what it showed is no longer whole."""
         return self._behind and self._idle and not self._ended
 
-    def put(self, piece: bytes) -> bool:
-        """Queue a piece; False if it cannot take it: then it gets a snapshot later."""
+    def put(self, piece: bytes) -> None:
+        """Queue a piece; if it cannot take it, it gets a snapshot later."""
         if self._behind or self._ended:
-            return False
+            return
         if len(self._pieces) >= QUEUE:
-            self._pieces.clear()
-            self._behind = True
-            return False
+            self._hub.fell_behind += 1
+            self.fall_behind()
+            return
         self._pieces.append(piece)
         self._something.set()
-        return True
 
     def start_over(self, snapshot: bytes) -> None:
         """Everything anew: the snapshot, and from now on what follows it."""
@@ -63,7 +62,7 @@ class Reader:
         self._something.set()
 
     def fall_behind(self) -> None:
-        """What it shows is no longer right as a whole (people changed): a snapshot comes next."""
+        """What it shows is no longer whole: a snapshot comes next."""
         self._pieces.clear()
         self._behind = True
 
@@ -94,8 +93,8 @@ class Hub:
 
     def __init__(self) -> None:
         self.readers: set[Reader] = set()
-        self.dropped = 0
-        """Pieces that readers did not keep up with, in all."""
+        self.fell_behind = 0
+        """How often a reader did not keep up, in all."""
         self._published: list[tuple[str | None, bytes]] = []
         self._awake = asyncio.Event()
         self._closed = False
@@ -134,8 +133,8 @@ class Hub:
             view = reader.station
             if view not in pieces:
                 pieces[view] = b"".join(data for place, data in published if None in (view, place) or place == view)
-            if pieces[view] and not reader.put(pieces[view]):
-                self.dropped += 1
+            if pieces[view]:
+                reader.put(pieces[view])
 
     def start_over(self, station: str | None, snapshot: Mapping[str, Any]) -> None:
         """Send a snapshot to every reader of this view that waits for one; only "device" is each one's own."""

@@ -9,10 +9,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
-
-from agent.sandbox.demo_file import APP_ID
 from rig.kit.files import Wish, write_files
 from rig.kit.programs import Program, free_port, mosquitto, until
+
+from agent.sandbox.demo_file import APP_ID
 
 START_WITHIN_S = 40.0
 ROLES = ("edge", "relay")

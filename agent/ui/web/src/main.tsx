@@ -63,6 +63,7 @@ function connect(): void {
       keep();
     },
     down: (status) => {
+      keep();
       if (status === 422) station.value = ""; // a station that is gone: the device's own, then
       link.value = status === 401 || status === 403 ? "denied" : "down";
     },

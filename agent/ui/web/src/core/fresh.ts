@@ -7,9 +7,12 @@ export function keepFresh(idle: () => boolean): void {
   navigator.storage?.persist?.().catch(() => undefined);
   const worker = navigator.serviceWorker; // undefined where the page is no secure context
   if (!worker) return;
-  const had = worker.controller !== null;
+  let had = worker.controller !== null;
   let stale = false;
-  worker.addEventListener("controllerchange", () => (stale = had));
+  worker.addEventListener("controllerchange", () => {
+    stale = had; // the first worker of all brings nothing new
+    had = true;
+  });
   const ready = worker.register("./sw.js", { updateViaCache: "none" });
   ready.then(
     (registration) => {
