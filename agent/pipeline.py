@@ -21,7 +21,7 @@ from agent.clock import Clock
 from agent.errors import Refused
 from agent.metrics import Metrics
 from agent.model import Actor, Quality, Signal, Text, text
-from agent.plant.latches import KNOWN, latches, release, set_latch
+from agent.plant.latches import KNOWN, latch_of, latches, release, set_latch
 from agent.plant.live import SHOWN, Live, LivePoint
 from agent.plant.settings import CharacteristicSettings
 from agent.plant.tracks import Charted, Track, gap, limits_of, load_track, newest_points, save, take
@@ -54,6 +54,8 @@ class Applied:
     values: dict[str, tuple[float | None, datetime, datetime, Quality]] = field(default_factory=dict)
     points: dict[str, list[LivePoint]] = field(default_factory=dict)
     open: dict[str, list[float]] = field(default_factory=dict)
+    held: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    """What a tile latches now, of each characteristic that was charted."""
     violations: list[dict[str, Any]] = field(default_factory=list)
     ticket: str | None = None
     duplicates: int = 0
@@ -216,6 +218,7 @@ class Pipeline:
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
+            applied.held[characteristic] = latch_of(conn, characteristic)
         if track.changed:
             save(conn, track)
             applied.open[characteristic] = list(track.groups.open)
@@ -267,6 +270,8 @@ class Pipeline:
             live.value, live.at = points[-1].y, points[-1].at
         for characteristic, values in applied.open.items():
             self.live[characteristic].open = values
+        for characteristic, held in applied.held.items():
+            self.live[characteristic].violation = held
 
     def refresh_latches(self) -> None:
         """Read the latches again (a page thread may call this)."""

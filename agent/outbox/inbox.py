@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from agent.outbox.queue import settle
+from agent.outbox.queue import revive, settle
 from agent.outbox.rows import far, inbox, outbox
 from agent.store.facts import get_meta, put_meta
 
@@ -37,9 +37,11 @@ def take(conn: Connection, now: datetime, reply: Mapping[str, Any], handlers: Ma
 
 def take_receipt(conn: Connection, now: datetime, receipt: Mapping[str, Any]) -> None:
     """The relay's delivery receipt {uuid, outcome, reason, far}: settle the item, keep the far ids."""
-    row_id = conn.execute(select(outbox.c.id).where(outbox.c.uuid == receipt["uuid"])).scalar_one_or_none()
-    if row_id is not None:
-        settle(conn, now, row_id, receipt["outcome"], receipt.get("reason", ""))
+    row = conn.execute(select(outbox.c.id, outbox.c.state).where(outbox.c.uuid == receipt["uuid"])).first()
+    if row is not None:
+        if row.state == "dead" and receipt["outcome"] != "dead":
+            revive(conn, now, receipt["uuid"])  # at the relay somebody had it sent again, or gave it up
+        settle(conn, now, row.id, receipt["outcome"], receipt.get("reason", ""))
     for logical, far_id in receipt.get("far", {}).items():
         remember_far(conn, now, logical, far_id)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, func, insert, literal, or_, select, update
 
+from agent.outbox.receipts import add_receipt
 from agent.outbox.rows import ACTIVE, outbox
 from agent.store.facts import count, counters
 from agent.store.metadata import Moment
@@ -135,10 +136,16 @@ def release(conn: Connection, row_id: int, not_before_at: datetime, reason: str,
     announce(conn, "outbox")
 
 
-def settle(conn: Connection, now: datetime, row_id: int, outcome: str, reason: str = "") -> bool:
-    """End an item with one of SETTLED; False if it is settled already. The next of its lane becomes the head."""
+def settle(
+    conn: Connection, now: datetime, row_id: int, outcome: str, reason: str = "", far: Mapping[str, str] | None = None
+) -> bool:
+    """End an item with one of SETTLED; False if it is settled already. The next of its lane becomes the head.
+
+    However an edge's item ends at the relay, the edge gets a receipt in the same transaction, with the far ids learnt.
+    """
     assert outcome in SETTLED, outcome
-    row = conn.execute(select(outbox.c.lane, outbox.c.state, outbox.c.head).where(outbox.c.id == row_id)).first()
+    columns = (outbox.c.uuid, outbox.c.edge, outbox.c.lane, outbox.c.state, outbox.c.head)
+    row = conn.execute(select(*columns).where(outbox.c.id == row_id)).first()
     if row is None or row.state not in ACTIVE:
         return False
     values: dict[str, Any] = {"state": outcome, "head": False, "settled_at": now, "reason": reason[:500]}
@@ -146,6 +153,8 @@ def settle(conn: Connection, now: datetime, row_id: int, outcome: str, reason: s
         values["payload"] = None
     conn.execute(update(outbox).where(outbox.c.id == row_id).values(**values))
     count(conn, f"outbox.{outcome}")
+    if row.edge:
+        add_receipt(conn, now, row.edge, row.uuid, outcome, reason, far or {})
     if row.head:
         promote(conn, row.lane)
     announce(conn, "outbox")

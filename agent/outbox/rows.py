@@ -1,4 +1,4 @@
-"""Tables of the outbox (both roles) and of the link's edge side."""
+"""Tables of the outbox (both roles), and of the replies that the relay puts down and the edge takes."""
 
 from __future__ import annotations
 
@@ -33,10 +33,25 @@ outbox = Table(
     Column("lease_until_at", Moment),
     Column("settled_at", Moment),
     Column("reason", Text, nullable=False, server_default=""),
-    Index("ix_outbox_ready", "rank", "id", sqlite_where=text("head AND state = 'waiting'")),
-    Index("ix_outbox_active", "lane", "id", sqlite_where=text("state IN ('waiting', 'leased', 'sent')")),
+    Index("ix_outbox_head", "rank", "id", sqlite_where=text("head = 1")),
+    Index("ix_outbox_lane", "lane", "state", "id"),
+    Index("ix_outbox_waiting", "rank", "id", sqlite_where=text("state = 'waiting'")),
     Index("ix_outbox_state", "state", "settled_at"),
     sqlite_autoincrement=True,
+)
+
+reply = Table(
+    "reply",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("edge", Text, nullable=False),
+    Column("uuid", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False, comment="receipt, command"),
+    Column("payload", Json, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Index("ix_reply_edge_seq", "edge", "seq"),
+    sqlite_autoincrement=True,
+    comment="for edges to pull by cursor; allocated in commit order",
 )
 
 inbox = Table(

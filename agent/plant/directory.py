@@ -14,6 +14,7 @@ from agent.errors import ConfigError
 from agent.model import Text
 from agent.plant.people import Department, Directory, Person
 from agent.plant.rows import department, person
+from agent.store.write import announce
 
 _PEOPLE = ("id", "name", "leader", "department", "roles", "email", "mobile", "open_id", "user_id", "active")
 ROLES = frozenset({"operator", "engineer", "leader", "quality", "admin"})
@@ -88,6 +89,7 @@ def replace_people(conn: Connection, people: Sequence[Person], departments: Sequ
         conn.execute(insert(person), [_as_row(p) for p in people])
     if departments:
         conn.execute(insert(department), [{"id": d.id, "head": d.head} for d in departments])
+    announce(conn, "people")
     return True
 
 

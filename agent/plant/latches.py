@@ -44,10 +44,16 @@ def acted(conn: Connection, ticket: str) -> None:
         announce(conn, "latch")
 
 
-def latches(conn: Connection) -> Mapping[str, Mapping[str, Any]]:
-    """Characteristic → the violation as its tile shows it."""
+def latch_of(conn: Connection, characteristic: str) -> Mapping[str, Any] | None:
+    """The violation that the tile of one characteristic shows."""
+    return latches(conn, characteristic).get(characteristic)
+
+
+def latches(conn: Connection, characteristic: str | None = None) -> Mapping[str, Mapping[str, Any]]:
+    """Characteristic → the violation as its tile shows it; of all, or of one."""
+    query = select(latch) if characteristic is None else select(latch).where(latch.c.characteristic == characteristic)
     return {
         row.characteristic: {"rules": row.rules, "severity": row.severity, "at": row.at.isoformat(),
                              "value": row.value, "text": row.text, "ticket": row.ticket}
-        for row in conn.execute(select(latch))
+        for row in conn.execute(query)
     }  # fmt: skip

@@ -18,7 +18,8 @@ from sqlalchemy import Connection, Row, insert, select, update
 from agent.clock import Clock
 from agent.model import Click, Text, Verdict, text
 from agent.outbox.queue import Item, enqueue
-from agent.relay.replies import Edges, add_reply
+from agent.outbox.receipts import add_reply
+from agent.relay.replies import Edges
 from agent.relay.rows import command
 from agent.relay.settings import RelaySettings
 from agent.store.write import Store, announce

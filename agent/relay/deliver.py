@@ -24,7 +24,6 @@ from agent.outbox.inbox import remember_far
 from agent.outbox.queue import claim, release, settle
 from agent.outbox.rows import outbox
 from agent.outbox.sink import Delivered, Message, Names, Reissue, Sink
-from agent.relay.replies import add_reply
 from agent.relay.settings import RelaySettings
 from agent.store.write import Store, StoreFull
 
@@ -135,14 +134,14 @@ class Deliver:
         if isinstance(outcome, Delivered):
             for logical, far_id in outcome.far.items():
                 remember_far(conn, now, logical, far_id)
-            self._finish(conn, now, row, "delivered", outcome.note, outcome.far)
+            settle(conn, now, row.id, "delivered", outcome.note, outcome.far)
             self._release_all(conn, now)
         elif isinstance(outcome, Reissue):
             release(conn, row.id, now, "looked up, not found: sent anew", fresh_key=True)
         elif isinstance(outcome, Rejected):
-            self._finish(conn, now, row, "dead", outcome.reason, {})
+            settle(conn, now, row.id, "dead", outcome.reason)
         elif now - row.created_at > timedelta(days=self._settings.keep_days):
-            self._finish(conn, now, row, "expired", str(outcome), {})
+            settle(conn, now, row.id, "expired", str(outcome))
         else:
             prefix = _DOWN if isinstance(outcome, Unreachable) and outcome.retry_after is None else ""
             release(conn, row.id, now + self._backoff(row.attempts, outcome), f"{prefix}{outcome}")
@@ -160,10 +159,3 @@ class Deliver:
             .where(outbox.c.state == "waiting", outbox.c.not_before_at > now, outbox.c.reason.startswith(_DOWN))
             .values(not_before_at=now, reason="")
         )
-
-    def _finish(
-        self, conn: Connection, now: datetime, row: Row[Any], outcome: str, reason: str, far: Mapping[str, str]
-    ) -> None:
-        if settle(conn, now, row.id, outcome, reason) and row.edge:
-            receipt = {"uuid": row.uuid, "outcome": outcome, "reason": reason, "far": dict(far)}
-            add_reply(conn, now, row.edge, "receipt", receipt)

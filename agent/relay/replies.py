@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import uuid as uuids
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, select
 
+from agent.outbox.receipts import add_reply
 from agent.relay.rows import accepted, edge_seen, reply
-from agent.store.write import announce
 
-
-def add_reply(conn: Connection, now: datetime, edge: str, kind: str, payload: Mapping[str, Any]) -> None:
-    """Put something down for an edge, in the transaction of its cause."""
-    conn.execute(
-        insert(reply).values(edge=edge, uuid=uuids.uuid4().hex, kind=kind, payload=dict(payload), created_at=now)
-    )
-    announce(conn, f"reply:{edge}")
+__all__ = ["Edges", "add_reply", "pending", "purge_accepted", "purge_replies"]
 
 
 def pending(conn: Connection, edge: str, cursor: int, limit: int = 200) -> list[dict[str, Any]]:

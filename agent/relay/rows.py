@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Table, Text
 
-from agent.store.metadata import Json, Moment, Serial, metadata
+from agent.outbox.rows import reply
+from agent.store.metadata import Json, Moment, metadata
+
+__all__ = ["accepted", "command", "edge_seen", "reply"]
 
 accepted = Table(
     "accepted",
@@ -15,20 +18,6 @@ accepted = Table(
     Column("at", Moment, nullable=False),
     Index("ix_accepted_at", "at"),
     comment="items taken from edges, so that a second push of one is a no-op",
-)
-
-reply = Table(
-    "reply",
-    metadata,
-    Column("seq", Serial, primary_key=True, autoincrement=True),
-    Column("edge", Text, nullable=False),
-    Column("uuid", Text, nullable=False, unique=True),
-    Column("kind", Text, nullable=False, comment="receipt, command"),
-    Column("payload", Json, nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Index("ix_reply_edge_seq", "edge", "seq"),
-    sqlite_autoincrement=True,
-    comment="for edges to pull by cursor; allocated in commit order",
 )
 
 command = Table(

@@ -11,6 +11,7 @@ from test_ui_world import World, opened
 from agent.clock import ManualClock
 from agent.plant.devices import revoke_device
 from agent.plant.rows import device
+from agent.records.tickets.service import history
 
 RAISE = {"category": "welding", "severity": "watch", "station": "OP40"}
 VIOLATION = {"event_id": "e1", "key": {"characteristic": "X"}, "rule": "N1"}
@@ -88,6 +89,9 @@ def test_a_badge_makes_no_person_of_a_program(world: World) -> None:
     assert answer.status_code == 403
     told = world.call("POST", "/api/v1/tickets", token="api", badge="20002", json=RAISE).json()
     assert told["reporter"]["id"] == "20002"
+    with world.store.read() as conn:
+        event = history(conn, told["no"])[0]
+    assert (event.actor.roles, event.actor.via, event.actor.device) == ({"api"}, "api", "spc-1")
 
 
 def test_an_act_without_a_badge_is_refused_by_the_rules(world: World) -> None:

@@ -56,7 +56,11 @@ def test_a_shared_clock_is_one_clock_in_every_process(tmp_path: Path) -> None:
         ({"seconds": 5820}, "1 小时 37 分", "1 h 37 min"),
         ({"zh": "熔宽", "en": "bead width"}, "熔宽", "bead width"),
         (["甲", "乙"], "甲、乙", "甲, 乙"),
-        (text("click.unknown_ticket", no="7"), "这里没有工单 7，可能已归档。", "Ticket 7 is not here; it may be archived."),
+        (
+            text("click.unknown_ticket", no="7"),
+            "这里没有工单 7，可能已归档。",
+            "Ticket 7 is not here; it may be archived.",
+        ),
         (text("click.unknown_ticket"), "这里没有工单 —，可能已归档。", "Ticket — is not here; it may be archived."),
         (text("no.such.key"), "no.such.key", "no.such.key"),
     ],

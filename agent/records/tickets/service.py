@@ -113,6 +113,7 @@ class Tickets:
         newer = open_by_key(conn, found.dedup_key) if action == "reopen" and found.dedup_key else None
         if newer is not None and newer.no != no:
             raise Refused("tickets.refused.newer", no=no, newer=newer.no)
+        found = self._told(conn, now, found)
         events = decide(found, action, args, actor, min(at or now, now), uuid, self.directory(conn))
         return self._append(conn, now, found, events)
 
@@ -176,6 +177,7 @@ class Tickets:
         for no in due:
             found = get(conn, no)
             if found is not None:
+                found = self._told(conn, now, found)
                 self._append(conn, now, found, timers(found, now, who))
         counted = conn.execute(select(ticket.c.no).where(ticket.c.card_due_at <= now).limit(MAX_SWEEP)).scalars().all()
         for no in counted:
@@ -249,7 +251,13 @@ class Tickets:
             values["card_due_at"] = max(now, row.card_sent_at + interval) if row.card_sent_at else now
         conn.execute(update(ticket).where(ticket.c.no == found.no).values(**values))
 
-    def _say_count(self, conn: Connection, now: datetime, no: str) -> None:
+    def _told(self, conn: Connection, now: datetime, found: Ticket) -> Ticket:
+        """The ticket with its count in the history: an event that carries no count must not follow an untold one, or
+        whoever folds the events alone (the relay) keeps the old count."""
+        due = conn.execute(select(ticket.c.card_due_at).where(ticket.c.no == found.no)).scalar_one()
+        return found if due is None else self._say_count(conn, now, found.no)
+
+    def _say_count(self, conn: Connection, now: datetime, no: str) -> Ticket:
         conn.execute(update(ticket).where(ticket.c.no == no).values(card_due_at=None))
         found = get(conn, no)
         assert found is not None, no
@@ -269,7 +277,7 @@ class Tickets:
         }  # fmt: skip
         uuid = derived(no, "counted", found.cycle, found.occurrences)
         event = Event(uuid, no, found.cycle, found.seq + 1, now, SYSTEM, "spc", "counted", data)
-        self._append(conn, now, found, [event])
+        return self._append(conn, now, found, [event])
 
 
 def _with_blobs(out: OutMessage, shown: Ticket) -> Mapping[str, Any]:

@@ -183,17 +183,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("uuid", name=op.f("uq_outbox_uuid")),
         sqlite_autoincrement=True,
     )
-    op.create_index(
-        "ix_outbox_active",
-        "outbox",
-        ["lane", "id"],
-        unique=False,
-        sqlite_where=sa.text("state IN ('waiting', 'leased', 'sent')"),
-    )
-    op.create_index(
-        "ix_outbox_ready", "outbox", ["rank", "id"], unique=False, sqlite_where=sa.text("head AND state = 'waiting'")
-    )
+    op.create_index("ix_outbox_head", "outbox", ["rank", "id"], unique=False, sqlite_where=sa.text("head = 1"))
+    op.create_index("ix_outbox_lane", "outbox", ["lane", "state", "id"], unique=False)
     op.create_index("ix_outbox_state", "outbox", ["state", "settled_at"], unique=False)
+    op.create_index(
+        "ix_outbox_waiting", "outbox", ["rank", "id"], unique=False, sqlite_where=sa.text("state = 'waiting'")
+    )
     op.create_table(
         "person",
         sa.Column("id", sa.Text(), nullable=False, comment="employee number"),

@@ -3,7 +3,7 @@ import { notice, view } from "./core/route.ts";
 import { token } from "./core/device.ts";
 import { head, tileIds } from "./core/store.ts";
 import { TopBar } from "./home/bar.tsx";
-import { Detail } from "./home/detail.tsx";
+import { Detail } from "./tiles/detail.tsx";
 import { Home } from "./home/home.tsx";
 import { Measure } from "./measure/measure.tsx";
 import { draft } from "./report/draft.ts";

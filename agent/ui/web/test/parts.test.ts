@@ -8,7 +8,7 @@ import { judge, signed } from "../src/measure/check.ts";
 import { parse as value, type } from "../src/measure/form.ts";
 import { fit } from "../src/queue/photo.ts";
 import { split, splitHint } from "../src/report/phrases.ts";
-import { entities, parse } from "../src/sandbox/marked.ts";
+import { entities, parse } from "../src/sandbox/card/marked.ts";
 import { wish } from "../src/sandbox/press.ts";
 import { tile } from "./helper.ts";
 

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { byUrgency, fitting, settle } from "../src/home/room.ts";
-import { breach, isOld } from "../src/home/tile.tsx";
-import { grid } from "../src/home/tiles.tsx";
+import { breach, isOld } from "../src/tiles/tile.tsx";
+import { grid } from "../src/tiles/tiles.tsx";
 import { cells, stepText } from "../src/look/strip.tsx";
 import type { Deadline, Violation } from "../src/core/types.ts";
 import { flush, head, old, picture, receive, tickets, tile as cellOf, tileIds, link } from "../src/core/store.ts";
@@ -32,6 +32,7 @@ describe("a tile", () => {
     expect(breach(tile({ lsl: null, usl: null, violation: { ...violation, rules: ["N1"] } }))).toMatchObject({ icon: "diamond", text: "低于下限 438·规则 N1" });
     expect(breach(tile({ violation: { ...violation, value: 600 } }))).toMatchObject({ icon: "cross", what: "高于规格 570" });
     expect(breach(tile({ violation: { ...violation, value: 460, rules: ["N3", "W4"], severity: "warning" } }))).toMatchObject({ icon: "diamond-o", text: "连升降 6 点·规则 N3 W4" });
+    expect(breach(tile({ violation: { ...violation, value: 460, rules: ["R-N1"] } })).text).toBe("极差越控制限·规则 R-N1");
     expect(breach(tile({ violation: { ...violation, value: 460, rules: ["X9"] } })).text).toBe("规则 X9");
   });
   it("never compares a mean with the specification", () => {

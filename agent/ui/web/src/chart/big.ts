@@ -39,7 +39,7 @@ export function drawBig(pen: Pen, width: number, height: number, tile: Tile, old
   const right = width - Math.max(24, wide([shown.lsl, shown.usl], "USL") + 18);
   const top = small ? 30 : 16;
   const bottom = height - lane - AXIS;
-  const room = small ? 24 : 36; // for a rule number beyond the outermost point
+  const room = small ? 30 : 36; // for a rule number beyond the outermost point
   const frame = { left, right, top, bottom, span: range(tile, shown, room / Math.max(room, bottom - top - 2 * room)) };
   pen.fillStyle = c.raised;
   pen.fillRect(0, 0, width, height);
@@ -116,7 +116,9 @@ function points(pen: Pen, frame: Frame, tile: Tile, spots: ([number, number] | n
         const below = tile.center !== null && point.y !== null && point.y < tile.center;
         const at = Math.min(frame.bottom - 10, Math.max(frame.top + 8, spot[1] + (below ? 22 : -22)));
         const colour = point.mark === "ticket" ? c["now-text"] : c["soon-edge"];
-        words(pen, rules, spot[0], at, "center", colour, `600 ${labels.size}px ${labels.font}`, true);
+        const half = pen.measureText(rules).width / 2;
+        const x = Math.min(frame.right - half, Math.max(frame.left + half + 4, spot[0]));
+        words(pen, rules, x, at, "center", colour, `600 ${labels.size}px ${labels.font}`, true);
       }
     }
     told = point.mark ? rules : "";

@@ -9,7 +9,7 @@ import { begin as beginMeasure } from "../measure/form.ts";
 import { t, span } from "../words/texts.ts";
 import { TopBar } from "./bar.tsx";
 import { Side } from "./tickets.tsx";
-import { Tiles } from "./tiles.tsx";
+import { Tiles } from "../tiles/tiles.tsx";
 
 export function report(): void {
   if (!draft.value) begin();

@@ -3,7 +3,7 @@ import { go } from "../core/route.ts";
 import { allTiles, head, tickets, zone } from "../core/store.ts";
 import { tick } from "../core/time.ts";
 import { rank } from "../home/room.ts";
-import { isOld, titleOf } from "../home/tile.tsx";
+import { isOld, titleOf } from "../tiles/tile.tsx";
 import { Icon } from "../look/icon.tsx";
 import { stateWord } from "../look/words.ts";
 import { badge } from "../scan/badge.ts";
@@ -22,7 +22,9 @@ function Calling() {
     <>
       <dt>{t("kiosk.facts.calling")}</dt>
       <dd class={`t-${worst.attention}`}>
-        <Icon name={worst.violation!.severity === "ticket" ? "diamond" : "diamond-o"} /> {titleOf(worst)} {num(worst.value!, worst.decimals)} {worst.unit}
+        <Icon name={worst.violation!.severity === "ticket" ? "diamond" : "diamond-o"} /> {titleOf(worst)} {num(worst.value!, worst.decimals)}
+        {"\u00a0"}
+        {worst.unit}
       </dd>
     </>
   );

@@ -3,9 +3,9 @@ import { useState } from "preact/hooks";
 import { go, home, say } from "../core/route.ts";
 import { head, old, tile, zone } from "../core/store.ts";
 import type { Category, Severity } from "../core/types.ts";
-import { BigChart } from "../home/bigchart.tsx";
+import { BigChart } from "../tiles/bigchart.tsx";
 import { Header } from "../home/bar.tsx";
-import { titleOf } from "../home/tile.tsx";
+import { titleOf } from "../tiles/tile.tsx";
 import { Icon } from "../look/icon.tsx";
 import { severityMark, severityWord } from "../look/words.ts";
 import { full } from "../queue/queue.ts";
@@ -61,7 +61,7 @@ function Chosen({ now }: { now: Draft }) {
 
 function Extras({ now, write }: { now: Draft; write(): void }) {
   const known = now.tile ? tile(now.tile)?.value.violation?.ticket : null;
-  const phrases = reportPhrases(head.value?.categories.find((one) => one.id === now.category)).slice(0, known ? 2 : 4);
+  const phrases = reportPhrases(head.value?.categories.find((one) => one.id === now.category)).slice(0, known ? 2 : now.photos.length || now.tile ? 4 : 6);
   return (
     <aside class="k-aside extras">
       <div class="k-see">

@@ -2,8 +2,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { clock, moment } from "../words/format.ts";
 import { render, t } from "../words/texts.ts";
-import { Around, image } from "./around.tsx";
-import { Card } from "./card.tsx";
+import { Around, image } from "./card/around.tsx";
+import { Card } from "./card/card.tsx";
 import { press } from "./press.ts";
 import { ask, chosen, group, nameOf, outcome, rows, snapshot, speaker, zone } from "./state.ts";
 import type { Message, SystemRow, Version } from "./types.ts";
@@ -130,15 +130,15 @@ export function Chat() {
   const end = useRef<HTMLDivElement>(null);
   const count = rows.value.length;
   const found = group.value;
-  useEffect(() => end.current?.scrollIntoView({ block: "end" }), [chosen.value, count]);
+  // the newest message from its beginning: a card may be taller than the window
+  useEffect(() => end.current?.lastElementChild?.scrollIntoView({ block: "start" }), [chosen.value, count]);
   return (
     <section class="sb-chat" aria-label={found?.name ?? ""} data-test="chat" data-chat={chosen.value}>
-      <div class="rows">
+      <div class="rows" ref={end}>
         {!found && <p class="sys">{t("sandbox.ui.choose.group")}</p>}
         {rows.value.map((row) =>
           row.kind === "system" ? <System key={row.at + row.what} row={row} /> : <Bubble key={row.message_id} message={row} />,
         )}
-        <div ref={end} />
       </div>
       {outcome.value && (
         <p class={`toast ${outcome.value.type}`} role="status" data-test="toast" data-type={outcome.value.type} onClick={() => (outcome.value = null)}>

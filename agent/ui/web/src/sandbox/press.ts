@@ -1,7 +1,7 @@
 /** Press a button of a card as the chosen person, and tell what came of it. */
 import { num } from "../words/format.ts";
 import { t, word } from "../words/texts.ts";
-import { collect } from "./inputs.tsx";
+import { collect } from "./card/inputs.tsx";
 import { ask, outcome, speaker } from "./state.ts";
 import type { Message, Part, Toast } from "./types.ts";
 

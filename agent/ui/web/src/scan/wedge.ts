@@ -1,4 +1,4 @@
-/** A barcode or badge reader types like a keyboard, only faster: keys ≤ 50 ms apart, then Enter or Tab (or silence).
+/** A barcode or badge reader types like a keyboard, only faster: keys ≤ 75 ms apart, then Enter or Tab (or silence).
  *  Works with any focus and under a Chinese input method (then `key` is "Process" and `code` tells the key). */
 
 export interface Press {
@@ -9,7 +9,7 @@ export interface Press {
 }
 export type Heard = { scan: string } | { held: number } | null;
 
-const GAP_MS = 50;
+const GAP_MS = 75;
 const LEAST = 4;
 const MOST = 256;
 const PLAIN: Record<string, string> = {

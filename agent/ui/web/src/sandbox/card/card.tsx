@@ -3,8 +3,8 @@ import { useContext } from "preact/hooks";
 import { Around, image, nodes, Words } from "./around.tsx";
 import { Button, Field } from "./inputs.tsx";
 import { parse } from "./marked.ts";
-import { byOpenId } from "./state.ts";
-import type { Card as CardData, CardText, Part } from "./types.ts";
+import { byOpenId } from "../state.ts";
+import type { Card as CardData, CardText, Part } from "../types.ts";
 
 const parts = (given: unknown): Part[] => (Array.isArray(given) ? (given as Part[]) : []);
 

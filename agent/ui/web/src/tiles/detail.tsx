@@ -9,7 +9,7 @@ import { specWords } from "../measure/check.ts";
 import { begin } from "../report/draft.ts";
 import { moment, num } from "../words/format.ts";
 import { render, t } from "../words/texts.ts";
-import { Header } from "./bar.tsx";
+import { Header } from "../home/bar.tsx";
 import { BigChart } from "./bigchart.tsx";
 import { isOld, titleOf } from "./tile.tsx";
 

@@ -1,10 +1,10 @@
 /** What all parts of a card share: where they stand, and texts in Feishu's markdown. */
 import type { ComponentChildren } from "preact";
 import { createContext } from "preact";
-import { t } from "../words/texts.ts";
+import { t } from "../../words/texts.ts";
 import { parse, type Node } from "./marked.ts";
-import { byOpenId } from "./state.ts";
-import type { CardText, Part } from "./types.ts";
+import { byOpenId } from "../state.ts";
+import type { CardText, Part } from "../types.ts";
 
 export interface Surroundings {
   /** Employee numbers in the conversation: whom a person field offers. */

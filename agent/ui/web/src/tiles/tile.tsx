@@ -21,15 +21,25 @@ function specOf(data: Data, value: number): "below" | "above" | null {
   return data.usl !== null && value > data.usl ? "above" : null;
 }
 
+/** The "rule" of a single value outside its specification. */
+const OUTSIDE = "SPEC";
+
 /** The violation in a few words: what it is compared with, or the run, then the rules. */
 export function breach(data: Data): { icon: string; what: string; text: string } {
   const { rules, value, severity } = data.violation!;
   const spec = value === null ? null : specOf(data, value);
-  const icon = spec ? "cross" : severity !== "warning" ? "diamond" : "diamond-o";
-  const run = rules.map((one) => word(`kiosk.rule.${one}`, "")).find((text) => text);
-  const what = (value === null ? "" : against(data, value, spec)) || run || "";
-  if (!what) return { icon, what: t("kiosk.rule", { rules: rules.join(" ") }), text: t("kiosk.rule", { rules: rules.join(" ") }) };
-  return { icon, what, text: rules.length ? t("kiosk.tile.breach", { what, rules: rules.join(" ") }) : what };
+  const icon = spec || rules.includes(OUTSIDE) ? "cross" : severity === "warning" ? "diamond-o" : "diamond";
+  const shown = rules.filter((one) => one !== OUTSIDE).join(" ");
+  const what = (value === null ? "" : against(data, value, spec)) || rules.map(ruleWord).find((text) => text) || "";
+  if (!what) return { icon, what: t("kiosk.rule", { rules: shown }), text: t("kiosk.rule", { rules: shown }) };
+  return { icon, what, text: shown ? t("kiosk.tile.breach", { what, rules: shown }) : what };
+}
+
+/** A rule in a few words; those of the range chart (R-N1) say that the spread is meant. */
+function ruleWord(rule: string): string {
+  const spread = rule.startsWith("R-");
+  const text = word(`kiosk.rule.${spread ? rule.slice(2) : rule}`, "");
+  return text && spread ? t("kiosk.rule.spread", { what: text }) : text;
 }
 
 /** What a value is compared with, when it lies outside. */

@@ -1,9 +1,9 @@
 /** What can be filled in or pressed on a card. */
 import { useContext, useState } from "preact/hooks";
-import { t } from "../words/texts.ts";
+import { t } from "../../words/texts.ts";
 import { Around, Words } from "./around.tsx";
-import { byOpenId, nameOf } from "./state.ts";
-import type { CardText, Part } from "./types.ts";
+import { byOpenId, nameOf } from "../state.ts";
+import type { CardText, Part } from "../types.ts";
 
 interface Option {
   value: string;

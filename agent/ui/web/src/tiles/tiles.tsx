@@ -2,8 +2,8 @@
 import { useState } from "preact/hooks";
 import { allTiles } from "../core/store.ts";
 import { t } from "../words/texts.ts";
-import { Pager, slice } from "./pager.tsx";
-import { rank, usePortrait, useSettled } from "./room.ts";
+import { Pager, slice } from "../home/pager.tsx";
+import { rank, usePortrait, useSettled } from "../home/room.ts";
 import { Tile } from "./tile.tsx";
 
 export const FLOOD = 5;
