@@ -208,7 +208,7 @@ class Feed:
     def _tell_snapshots(self, now: datetime) -> None:
         assert self._tickets is not None
         for station in {reader.station for reader in self._hub.readers if reader.wants_snapshot}:
-            shown = [s for s in self._tickets.values() if station in (None, s.ticket.station)]
+            shown = [s for s in self._tickets.values() if station is None or s.ticket.station in (None, station)]
             shown.sort(key=lambda s: (s.ticket.raised_at, s.ticket.no), reverse=True)
             tickets = [views.ticket(s.ticket, now, self._who, s.counts) for s in shown]
             office = views.office(self._parts.link(), self._waits, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -211,3 +211,14 @@ def test_the_snapshot_is_whole_and_looks_as_documented(world: World) -> None:
     assert line["office"]["waiting"] > 0
     assert line["sources"] == {"total": 1, "good": 0}
     assert world.call("GET", "/api/v1/kiosk?station=OP99").status_code == 422
+
+
+def test_a_report_that_waited_on_the_tablet_counts_from_when_it_was_entered(world: World) -> None:
+    now = world.clock.now()
+    body = {"category": "welding", "severity": "watch"}
+    for hours, counts in ((3, True), (-1, False), (24 * 8, False)):
+        entered = (now - timedelta(hours=hours)).isoformat()
+        answer = world.call("POST", "/api/v1/tickets", json=body, headers={"X-Andon-Entered-At": entered})
+        assert answer.status_code == 201
+        raised = datetime.fromisoformat(answer.json()["raised_at"])
+        assert raised == (now - timedelta(hours=hours) if counts else now)

@@ -18,7 +18,6 @@ from pydantic.fields import FieldInfo
 from agent.collectors import SETTINGS
 from agent.config import Config, load, read_config
 from agent.plant.directory import read_departments, read_people
-from agent.spc.rules import RULES
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "config" / "agent.example.toml"
@@ -156,12 +155,6 @@ def test_the_categories_shown_are_the_default_ones() -> None:
         Config.model_fields["tickets"].annotation.model_fields["categories"].get_default(call_default_factory=True)
     )
     assert shown == [category.model_dump(exclude={"owner"}) for category in defaults]
-
-
-def test_nothing_else_stands_there() -> None:
-    """The other direction: no line, no table that is not a setting (the parser alone would take a stray comment)."""
-    rules = {("characteristics", "rules", rule) for rule in RULES}
-    assert REMARKS.keys() - SHOWN.keys() - rules - {("sources", kind) for kind in SETTINGS} == set()
 
 
 def test_the_file_is_read_and_its_paths_are_relative_to_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

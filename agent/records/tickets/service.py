@@ -79,9 +79,12 @@ class Tickets:
     def raise_ticket(
         self, conn: Connection, now: datetime, actor: Actor, *, uuid: str, category: str, severity: str,
         title: str = "", description: str = "", station: str | None = None, characteristic: str | None = None,
-        photos: Sequence[str] = (), channel: str = "kiosk",
+        photos: Sequence[str] = (), channel: str = "kiosk", at: datetime | None = None,
     ) -> Ticket:  # fmt: skip
-        """Open a ticket that a person or a program reports; the same `uuid` again gives the same ticket. Refused."""
+        """Open a ticket that a person or a program reports; the same `uuid` again gives the same ticket. Refused.
+
+        `at` is when it was entered, if it waited on a tablet: its deadlines begin then.
+        """
         known = conn.execute(select(ticket_event.c.ticket).where(ticket_event.c.uuid == uuid)).scalar()
         if known is not None and (found := get(conn, known)) is not None:
             return found
@@ -98,7 +101,7 @@ class Tickets:
             site=self._site.id, line=self._site.line.id, station=station, characteristic=characteristic,
             reporter=actor.person, photos=tuple(photos),
         )  # fmt: skip
-        return self._open(conn, now, actor, opening, uuid)
+        return self._open(conn, now, actor, opening, uuid, at)
 
     def act(
         self, conn: Connection, now: datetime, no: str, action: str, args: Mapping[str, Any], actor: Actor, uuid: str,
@@ -192,7 +195,9 @@ class Tickets:
                           row.kind, row.data)  # fmt: skip
             enqueue(conn, now, Item(event.ticket, "fact", "fact", event.as_json()))
 
-    def _open(self, conn: Connection, now: datetime, actor: Actor, opening: Opening, uuid: str) -> Ticket:
+    def _open(
+        self, conn: Connection, now: datetime, actor: Actor, opening: Opening, uuid: str, at: datetime | None = None
+    ) -> Ticket:
         setup = self._setup
         duty = responsible(
             setup.duties, line=opening.line, station=opening.station, characteristic=opening.characteristic,
@@ -201,7 +206,7 @@ class Tickets:
         owner = opening.owner or (duty.owner if duty else setup.default_owner)
         team = dict.fromkeys((*opening.team, *(duty.team if duty else ()), *setup.quality))
         opening = replace(opening, owner=owner, team=tuple(p for p in team if p != owner))
-        event = open_ticket(self._number(conn, now), opening, actor, now, uuid, setup.policy)
+        event = open_ticket(self._number(conn, now), opening, actor, at or now, uuid, setup.policy)
         return self._append(conn, now, None, [event])
 
     def _number(self, conn: Connection, now: datetime) -> str:

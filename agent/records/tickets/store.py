@@ -98,12 +98,15 @@ def _columns(t: Ticket) -> dict[str, Any]:
 def listing(
     conn: Connection, *, state: str = "open", station: str | None = None, limit: int = 50, after: str | None = None
 ) -> tuple[list[Ticket], str | None]:
-    """Tickets, newest first, and the cursor of the next page (None: that was all). `state` is "open" or "all"."""
+    """Tickets, newest first, and the cursor of the next page (None: that was all). `state` is "open" or "all".
+
+    Those of a station include those of the whole line, which are of no station.
+    """
     query = select(ticket).order_by(ticket.c.raised_at.desc(), ticket.c.no.desc()).limit(limit + 1)
     if state == "open":
         query = query.where(ticket.c.state.not_in([s.value for s in OVER]))
     if station is not None:
-        query = query.where(ticket.c.station == station)
+        query = query.where(or_(ticket.c.station == station, ticket.c.station.is_(None)))
     if after is not None:
         mark = select(ticket.c.raised_at).where(ticket.c.no == after).scalar_subquery()
         query = query.where(or_(ticket.c.raised_at < mark, and_(ticket.c.raised_at == mark, ticket.c.no < after)))

@@ -74,9 +74,9 @@ def detail(conn: Connection, now: datetime, service: Tickets, no: str) -> dict[s
 )  # fmt: skip
 async def raise_ticket(
     body: shapes.RaiseIn, request: Request, parts: Parts, caller: Annotated[Caller, Depends(allowed("raise"))],
-    key: Key = None,
+    key: Key = None, entered_at: EnteredAt = None,
 ) -> Response:  # fmt: skip
-    """Report a problem; its deadlines begin now."""
+    """Report a problem; its deadlines begin when it was entered."""
     missing = [sha for sha in body.photos if parts.blobs.path(sha) is None]
     if missing:
         raise Problem(422, "api.photo_missing", sha=missing[0][:12])
@@ -88,6 +88,7 @@ async def raise_ticket(
                 conn, now, caller.actor, uuid=ask.identity, title=body.title, description=body.description,
                 category=body.category, severity=body.severity, station=body.station,
                 characteristic=body.characteristic, photos=body.photos, channel=caller.kind,
+                at=_believed(entered_at, now),
             )  # fmt: skip
         except Refused as error:
             raise Problem.of(error, 422) from error  # nothing that will change: not to be asked again
@@ -135,8 +136,12 @@ class _Acting:
         return (await parts.store.write(job)).response()
 
     def _at(self, now: datetime) -> datetime | None:
-        entered = self._entered_at
-        return entered if entered is not None and now - ENTERED_MAX <= entered <= now else None
+        return _believed(self._entered_at, now)
+
+
+def _believed(entered: datetime | None, now: datetime) -> datetime | None:
+    """When it was entered, if that can be: not ahead of our clock, and not too long ago."""
+    return entered if entered is not None and now - ENTERED_MAX <= entered <= now else None
 
 
 Acting = Annotated[_Acting, Depends()]

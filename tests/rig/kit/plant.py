@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+from rig.kit.door import Closed, ask
 from rig.kit.files import Wish, write_files
 from rig.kit.programs import Program, free_port, mosquitto, until
 
@@ -35,14 +36,9 @@ class Plant:
         self.balances: list[tuple[str, Mapping[str, Any]]] = []
         """What each start of a role found in its outbox."""
         self.sandbox = httpx.Client(base_url=f"http://127.0.0.1:{self.ports['sandbox']}/sandbox/api", timeout=10)
-        self._admin = {role: self._door(role) for role in ROLES}
 
     def _add(self, name: str, words: list[str]) -> None:
         self.programs[name] = Program(name, [sys.executable, "-m", *words], self.folder / f"{name}.log")
-
-    def _door(self, role: str) -> httpx.Client:
-        transport = httpx.HTTPTransport(uds=str(self.folder / f"{role}.sock"))
-        return httpx.Client(transport=transport, base_url="http://localhost", timeout=10)
 
     def __enter__(self) -> Self:
         try:
@@ -66,8 +62,7 @@ class Plant:
         for program in self.programs.values():
             if program.running:
                 program.kill()
-        for client in (self.sandbox, *self._admin.values()):
-            client.close()
+        self.sandbox.close()
 
     def stop(self) -> dict[str, int]:
         """Ask both roles to end, as systemd would; their exit codes. Raises AssertionError after 15 s."""
@@ -83,10 +78,9 @@ class Plant:
     def balance(self, role: str) -> dict[str, Any] | None:
         """`/v1/outbox/status` of a role, None if it does not answer (yet)."""
         try:
-            answer = self._admin[role].get("/v1/outbox/status")
-        except httpx.TransportError:
+            return dict(self.ask(role, "GET", "/v1/outbox/status"))
+        except Closed:
             return None
-        return dict(answer.raise_for_status().json())
 
     def started(self, role: str) -> Mapping[str, Any]:
         """Wait until a role answers and note its conservation; it must hold at every start."""
@@ -100,13 +94,13 @@ class Plant:
         self.balances.append((role, balance))
         return balance
 
-    def ask(self, role: str, method: str, path: str, **more: Any) -> Any:
-        """One request on a role's admin socket."""
-        return self._admin[role].request(method, path, **more).raise_for_status().json()
+    def ask(self, role: str, method: str, path: str, body: Any = None) -> Any:
+        """One request on a role's admin socket. Raises Closed."""
+        return ask(self.folder / f"{role}.sock", method, path, body)
 
     def api(self, kind: str, name: str, badge: str | None = None) -> httpx.Client:
         """The edge's HTTP API for a newly enrolled device of this kind. The caller closes it."""
-        token = self.ask("edge", "POST", "/v1/devices", json={"id": name, "kind": kind, "name": name})["token"]
+        token = self.ask("edge", "POST", "/v1/devices", {"id": name, "kind": kind, "name": name})["token"]
         headers = {"Authorization": f"Bearer {token}"} | ({"X-Andon-Badge": badge} if badge else {})
         return httpx.Client(base_url=f"http://127.0.0.1:{self.ports['edge']}/api/v1", headers=headers, timeout=5)
 

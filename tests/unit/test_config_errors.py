@@ -1,0 +1,251 @@
+"""`andon check-config` on wrong files: exit code 78, and a line each that names the field, the value and the remedy."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import shutil
+import socket
+import tomllib
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from agent.__main__ import EX_CONFIG, main
+from agent.config import Config, problems, read_config
+
+CONFIG = Path(__file__).parents[2] / "config"
+GOOD = (CONFIG / "agent.example.toml").read_text("utf-8")
+
+Check = Callable[[], list[str]]
+"""Runs the command over the folder's agent.toml; gives the lines it said on standard error."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the example and its tables, to be spoilt."""
+    for path in CONFIG.glob("*.example.csv"):
+        shutil.copy(path, tmp_path)
+    (tmp_path / "agent.toml").write_text(GOOD, "utf-8")
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
+    """The command sets one for its process, which is ours here."""
+    mask = os.umask(0o022)
+    yield
+    os.umask(mask)
+
+
+@pytest.fixture
+def check(folder: Path, capsys: pytest.CaptureFixture[str]) -> Check:
+    """The command fails with 78, without a word on standard output, and every line says who speaks."""
+
+    def run() -> list[str]:
+        code = main(["check-config", str(folder / "agent.toml")])
+        said = capsys.readouterr()
+        assert (code, said.out) == (EX_CONFIG, "")
+        lines = said.err.splitlines()
+        assert all(line.startswith("andon: ") for line in lines)
+        return [line.removeprefix("andon: ") for line in lines]
+
+    return run
+
+
+def spoil(folder: Path, *changes: tuple[str, str], file: str = "agent.toml") -> None:
+    """Put each second text where the first one stands (first place only)."""
+    text = (folder / file).read_text("utf-8")
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    (folder / file).write_text(text, "utf-8")
+
+
+WRONG = [
+    ("unknown setting", 'timezone = "Asia/Shanghai"', 'timezon = "Asia/Shanghai"',
+     "site.timezon = 'Asia/Shanghai': no such setting; look for a typing error"),
+    ("unknown table", "[feishu]  ", "[fieshu]  ", "fieshu = '…': no such setting"),
+    ("missing", 'default_owner = "10021"', "", "tickets.default_owner = '…': missing; config/agent.example.toml"),
+    ("wrong type", "port = 8443", 'port = "kiosk"', "edge.port = 'kiosk': Input should be a valid integer"),
+    ("too large", "port = 8443", "port = 84430", "edge.port = 84430: Input should be less than or equal to 65535"),
+    ("the relay's letter", 'edge = "E3"', 'edge = "R3"', "site.edge = 'R3': edge code, e.g. E3; R… is the relay's own"),
+    ("zone", 'timezone = "Asia/Shanghai"', 'timezone = "Shanghai"',
+     "site.timezone = 'Shanghai': not a time zone; use an IANA name such as Asia/Shanghai"),
+    ("duration", 'amount = "2h"', 'amount = "2 hours"',
+     'deadlines.clocks.R2.amount = \'2 hours\': write a duration above 0 and up to 366d, such as "2h"'),
+    ("working hours", 'basis = "wall"', 'basis = "working_hours"',
+     "deadlines.clocks.R2.basis = 'working_hours': only \"wall\""),
+    ("nobody to tell", 'fallback = ["10008"]', "fallback = []", "name at least one employee number"),
+    ("http abroad", "https://open.feishu.cn", "http://open.feishu.cn",
+     "feishu.base_url = 'http://open.feishu.cn': write https://HOST (http only to 127.0.0.1)"),
+    ("protocol", 'type = "modbus"', 'type = "opcua"', "sources.leak_tester.type = 'opcua': one of mqtt, modbus"),
+    ("in a source", "port = 502 ", "port = 0 ", "sources.leak_tester.port = 0: "),
+    ("in a register", 'order = "CDAB"', 'order = "CADB"', "sources.leak_tester.registers.0.order = 'CADB': "),
+    ("in a topic", 'filter = "line3/op40/+"', 'filter = "line3/op40+"',
+     "sources.welder.topics.0.filter = 'line3/op40+': + must be a whole level"),
+    ("station", 'station = "OP40"', 'station = "OP41"',
+     "characteristics.bead_width.station = 'OP41': not in [site]; one of ['OP40', 'OP50']"),
+    ("source", 'source = "welder"', 'source = "wleder"', "characteristics.bead_width.source = 'wleder': no such table"),
+    ("category", 'category = "welding"', 'category = "wedling"',
+     "characteristics.bead_width.category = 'wedling': one of"),
+    ("id twice", 'id = "leak_rate"', 'id = "bead_width"', "characteristics.bead_width: this id stands twice"),
+    ("limits", "lsl = 400.0", "lsl = 600.0", "lsl = 600.0 is not below usl = 500.0"),
+    ("subgroup", "n = 5 ", "n = 1 ", 'n = 1 with chart = "xbar_r"; a range needs at least 2 values'),
+    ("owner", 'default_owner = "10021"', 'default_owner = "10020"',
+     "tickets.default_owner = '10020': not in directory.people_file; add or correct it"),
+    ("team", 'team = ["10031"]', 'team = ["10030"]', "characteristics.bead_width.team = '10030': not in directory"),
+    ("no file of people", "people.example.csv", "peple.csv", "cannot be read as UTF-8 CSV"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "says"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG])
+def test_a_wrong_file_names_field_value_and_remedy(folder: Path, check: Check, old: str, new: str, says: str) -> None:
+    spoil(folder, (old, new))
+    assert says in "\n".join(check())
+
+
+def test_several_problems_are_all_listed_each_on_its_line(folder: Path, check: Check) -> None:
+    spoil(
+        folder, ("port = 8443", 'port = "kiosk"'), ("workers = 4", "workers = 0"), ("poll_s = 25", "pol_s = 25"),
+        ('language = "zh"', 'language = "de"'), ("qos = 1", "qos = 2"), ("sigma = 8.9", "sigma = -8.9"),
+    )  # fmt: skip
+    named = {re.match(r"[\w.]+", line)[0] for line in check()}
+    assert named == {
+        "edge.port",
+        "relay.workers",
+        "link.pol_s",
+        "feishu.language",
+        "sources",
+        "characteristics.0.limits.sigma",
+    }
+
+
+TABLES = [
+    ("no such column", "people", "name,leader", "name,boss", "people.example.csv = 'id,name,boss,", "columns are"),
+    ("leader", "people", "10007,module-3,engineer", "10070,module-3,engineer", "10021, leader = '10070'", "add the"),
+    ("role", "people", "module-3,engineer", "module-3,enginer", "line 5, roles = 'enginer'", "of admin engineer"),
+    ("id twice", "people", "10008,孙静", "10007,孙静", "line 4, id = '10007'", "an id of its own"),
+    ("no id", "departments", "it,10001", ",10001", "departments.example.csv, line 5, id = ''", "an id of its own"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("table", "old", "new", "field", "remedy"), [t[1:] for t in TABLES], ids=[t[0] for t in TABLES]
+)
+def test_a_wrong_table_of_people_names_line_value_and_remedy(
+    folder: Path, check: Check, table: str, old: str, new: str, field: str, remedy: str
+) -> None:
+    spoil(folder, (old, new), file=f"{table}.example.csv")
+    (line,) = check()
+    assert field in line
+    assert remedy in line
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"[site\n", "not TOML: "),
+        (b"[site]\nid = 'SZ1'\nid = 'SZ2'\n", "not TOML: "),
+        ("[site]\nid = 'é'".encode("latin-1"), "not TOML: "),
+        (None, "cannot be read: No such file"),
+    ],
+)
+def test_what_is_no_toml_names_the_file_and_the_place(
+    folder: Path, check: Check, content: bytes | None, says: str
+) -> None:
+    path = folder / "agent.toml"
+    path.unlink() if content is None else path.write_bytes(content)
+    (line,) = check()
+    assert line.startswith(f"file = {str(path)!r}: {says}")
+
+
+def test_an_empty_file_lists_what_is_needed(folder: Path, check: Check) -> None:
+    (folder / "agent.toml").write_text("")
+    lines = check()
+    for needed in ("site", "tickets", "fallback"):
+        assert any(needed in line for line in lines), needed
+
+
+def test_nothing_is_connected_to_and_no_secret_is_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*args: object) -> None:
+        raise AssertionError("the check went to the network")
+
+    for name in ("connect", "connect_ex", "bind", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    spoil(folder, ("/etc/andon/secrets/welder", "no_such_folder/welder"))
+    assert main(["check-config", str(folder / "agent.toml")]) == 0
+    assert capsys.readouterr().out.startswith("ok: 2 sources")
+
+
+def test_a_file_for_an_edge_alone_and_deadlines_out_of_order_are_remarked(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = re.sub(r"\n\[feishu\].*?\n(?=\n)", "\n", GOOD, flags=re.DOTALL).replace('amount = "48h"', 'amount = "12h"')
+    (folder / "agent.toml").write_text(text, "utf-8")
+    assert main(["check-config", str(folder / "agent.toml")]) == 0
+    warning, note, ok = capsys.readouterr().out.splitlines()
+    assert warning == "warning: deadlines.clocks.A48 (43200 s) falls due before C24 (86400 s)"
+    assert note == "note: no [feishu] table: this file serves an edge only"
+    assert ok.startswith("ok: ")
+
+
+DATA = tomllib.loads(GOOD)
+FREE = {"rules"}
+"""Tables whose keys are no settings."""
+
+
+def places(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Every table and every value of the example."""
+    yield place
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from places(item, (*place, key))
+
+
+def at(data: Any, place: tuple[str | int, ...]) -> Any:
+    for key in place:
+        data = data[key]
+    return data
+
+
+def said_of(data: Any) -> str:
+    with pytest.raises(ValidationError) as caught:
+        Config.model_validate(data)
+    return "\n".join(map(str, problems(caught.value)))
+
+
+def test_a_strange_name_in_any_table_is_refused_by_its_place() -> None:
+    tables = [p for p in places(DATA) if isinstance(at(DATA, p), dict) and not FREE & set(p) and p != ("sources",)]
+    assert len(tables) > 40
+    for place in tables:
+        data = copy.deepcopy(DATA)
+        at(data, place)["zzz"] = 1
+        assert f"{'.'.join(map(str, (*place, 'zzz')))} = 1: no such setting" in said_of(data)
+
+
+def test_a_value_of_a_strange_kind_in_any_setting_is_refused_by_its_place() -> None:
+    leaves = [p for p in places(DATA) if p and not isinstance(at(DATA, p), (dict, list))]
+    assert len(leaves) > 150
+    for place in leaves:
+        data = copy.deepcopy(DATA)
+        at(data, place[:-1])[place[-1]] = date(2026, 11, 22)
+        name = ".".join(map(str, place))
+        assert name in said_of(data), name
+
+
+def test_an_absolute_path_stays_and_a_relative_one_moves_with_the_file(folder: Path) -> None:
+    moved = folder / "sub"
+    moved.mkdir()
+    (folder / "agent.toml").rename(moved / "agent.toml")
+    config = read_config(moved / "agent.toml")
+    assert config.directory.people_file == moved / "people.example.csv"
+    assert config.sources["welder"].password_file == Path("/etc/andon/secrets/welder")
