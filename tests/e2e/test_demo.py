@@ -191,7 +191,10 @@ def test_reports_typed_while_the_agent_hangs_arrive_once_also_over_a_reload(demo
     kiosk = context.new_page()
     kiosk.goto(demo.address("kiosk OP20"))
     expect(kiosk.get_by_test_id("report")).to_be_enabled(timeout=15_000)
-    kiosk.wait_for_function("navigator.serviceWorker.controller !== null", timeout=15_000)
+    end = time.monotonic() + 15
+    while not kiosk.evaluate("navigator.serviceWorker.controller !== null"):
+        assert time.monotonic() < end, "no service worker: the page would not open with the agent away"
+        time.sleep(0.1)
     before = {t["no"] for t in demo.tickets()}
     edge = next(p for p in demo.children() if "edge" in p.cmdline())
     edge.suspend()  # connections stay open and nothing answers: the worst kind of away

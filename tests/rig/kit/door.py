@@ -1,4 +1,4 @@
-"""JSON over a Unix socket, one connection a request. (httpx's sync client leaves the socket open when it is refused.)"""
+"""JSON over a Unix socket, one connection a request. (httpx leaves the socket open when it is refused: not here.)"""
 
 from __future__ import annotations
 
