@@ -39,8 +39,10 @@ class Metrics:
         for name, series in sorted(self._values.items()):
             kind, text = self._help.get(name, ("untyped", ""))
             lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
-            lines += [f"{name}{_labels(key)} {value:g}" if value % 1 else f"{name}{_labels(key)} {int(value)}"
-                      for key, value in sorted(series.items())]
+            lines += [
+                f"{name}{_labels(key)} {value:g}" if value % 1 else f"{name}{_labels(key)} {int(value)}"
+                for key, value in sorted(series.items())
+            ]
         lines += [f"{name} {value:g}" for name, value in sorted((extra or {}).items())]
         return "\n".join(lines) + "\n"
 
