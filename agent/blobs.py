@@ -34,11 +34,15 @@ class Blobs:
             return found
         place.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=place.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(place)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(place)
+        except OSError:
+            Path(name).unlink(missing_ok=True)  # a full disk must not fill up with halves
+            raise
         for folder in (place.parent, self._folder):
             entry = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             os.fsync(entry)

@@ -147,20 +147,16 @@ class Pipeline:
         return applied
 
     async def _run(self, job: Callable[[Connection], Applied]) -> Applied:
-        future = self.guarded(self._store.submit(job))
-        applied: Applied = await asyncio.shield(asyncio.wrap_future(future))
+        applied = await asyncio.shield(asyncio.wrap_future(self.submit(job)))
         self.show(applied)
         return applied
 
-    def guarded(self, future: Future[Applied]) -> Future[Applied]:
-        """Watch a transaction that charts: if it fails, charts are loaded again before the next."""
-        future.add_done_callback(self._check)
-        return future
+    def submit(self, job: Callable[[Connection], Applied]) -> Future[Applied]:
+        """A transaction that charts: if it is not kept, charts are loaded again before the next one."""
+        return self._store.submit(job, self._undone)
 
-    def _check(self, future: Future[Applied]) -> None:
-        """On the store thread, before any later job: a failed transaction leaves the charts ahead of the store."""
-        if future.cancelled() or future.exception() is not None:
-            self._lost = True
+    def _undone(self) -> None:
+        self._lost = True
 
     def _reload_if_lost(self, conn: Connection) -> None:
         if self._lost:
@@ -273,10 +269,9 @@ class Pipeline:
         for characteristic, held in applied.held.items():
             self.live[characteristic].violation = held
 
-    def refresh_latches(self) -> None:
-        """Read the latches again (a page thread may call this)."""
-        with self._store.read() as conn:
-            held = latches(conn)
+    async def refresh_latches(self) -> None:
+        """Read the latches again, after somebody acted on a ticket; in the order of the transactions."""
+        held = await self._store.write(latches)
         for characteristic, live in self.live.items():
             live.violation = held.get(characteristic)
 

@@ -24,7 +24,7 @@ from agent.outbox.inbox import Apply, purge_inbox, take_receipt
 from agent.outbox.queue import Item, enqueue, purge
 from agent.pipeline import Pipeline
 from agent.plant.ages import purge_points, purge_requests, purge_seen
-from agent.plant.directory import as_payload, directory, read_departments, read_people, replace_people
+from agent.plant.directory import as_payloads, directory, read_departments, read_people, replace_people
 from agent.plant.settings import CharacteristicSettings
 from agent.records.tickets.remote import take_command
 from agent.records.tickets.service import Tickets
@@ -66,6 +66,7 @@ class Edge(Role):
             link=lambda: self.courier.state, version=__version__, static_dir=static, ready=self.ready,
         )  # fmt: skip
         self.pages, self.admin = build_app(parts), build_admin(parts)
+        self._refreshing: set[asyncio.Future[None]] = set()
         self.on_topic("outbox", lambda topics: self.courier.wake())
         self.on_topic("latch", self._latches)
 
@@ -118,7 +119,14 @@ class Edge(Role):
                 log.error("deadlines wait: %s", error)
 
     def _latches(self, topics: frozenset[str]) -> None:
-        asyncio.get_running_loop().run_in_executor(None, self.pipeline.refresh_latches)
+        task = asyncio.ensure_future(self.pipeline.refresh_latches())
+        self._refreshing.add(task)
+        task.add_done_callback(self._refreshed)
+
+    def _refreshed(self, task: asyncio.Future[None]) -> None:
+        self._refreshing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("tiles keep their lamps for now: %s", error)
 
     def _people(self, conn: Connection) -> None:
         settings = self.config.directory
@@ -130,11 +138,13 @@ class Edge(Role):
             self._tell_people(conn)
 
     def _tell_people(self, conn: Connection) -> None:
-        enqueue(conn, self.clock.now(), Item("people", "people", "verdict", as_payload(directory(conn))))
+        for slice_ in as_payloads(directory(conn)):
+            enqueue(conn, self.clock.now(), Item("people", "people", "verdict", slice_))
 
-    def _resync(self, conn: Connection, now: datetime) -> None:
-        self._tell_people(conn)
-        self.tickets.resync(conn, now)
+    def _resync(self, conn: Connection, now: datetime, place: int) -> int | None:
+        if place == 0:
+            self._tell_people(conn)
+        return self.tickets.resync(conn, now, place)
 
     def _stale_after(self, c: CharacteristicSettings) -> float | None:
         return self.config.sources[c.source].stale_after_s if c.source else None

@@ -13,22 +13,67 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import httpx
+from pydantic import BaseModel, ValidationError
 from sqlalchemy import Connection, select, update
 
 from agent.clock import Clock
 from agent.errors import Unreachable
-from agent.outbox.inbox import Apply, cursor, new_relay, take
+from agent.outbox.inbox import RESENT, Apply, cursor, new_relay, start_over, take
 from agent.outbox.queue import AGAIN, Item, enqueue, settle
 from agent.outbox.rows import far, outbox
 from agent.outbox.settings import LinkSettings
-from agent.store.facts import epoch
+from agent.store.facts import epoch, get_meta, put_meta
 from agent.store.write import Store, StoreFull
 
 log = logging.getLogger(__name__)
 _MAX_BYTES = 1 << 20
+_ADOPT = 500
+"""Far ids in one item: well below what a relay takes."""
+
+Resync = Callable[[Connection, datetime, int], "int | None"]
+"""Enqueue the next slice of everything a relay without memory must know, from a place; the place after, or None."""
+
+
+class Answer(BaseModel):
+    """What every answer of the relay holds: the identity of its store."""
+
+    epoch: str
+
+
+class Result(BaseModel):
+    """What became of one item."""
+
+    uuid: str
+    result: Literal["stored", "delivered", "refused"]
+    reason: str = ""
+
+
+class Pushed(Answer):
+    """The answer to a push."""
+
+    results: list[Result]
+
+
+class Reply(BaseModel):
+    """One reply of the relay."""
+
+    seq: int
+    uuid: str
+    kind: str
+    payload: dict[str, Any]
+
+
+class Polled(Answer):
+    """The answer to a poll; `last` is the newest reply the relay ever put down for anybody."""
+
+    replies: list[Reply]
+    last: int
+
+
+A = TypeVar("A", bound=Answer)
 
 
 @dataclass(slots=True)
@@ -53,7 +98,7 @@ class Courier:
         edge: str,
         handlers: Mapping[str, Apply],
         blob: Callable[[str], Path | None],
-        resync: Callable[[Connection, datetime], None],
+        resync: Resync,
     ) -> None:
         self._store, self._clock, self._settings, self._edge = store, clock, settings, edge
         self._handlers, self._blob, self._resync = handlers, blob, resync
@@ -62,6 +107,7 @@ class Courier:
         self._drained = asyncio.Event()
         self._client: httpx.AsyncClient | None = None
         self._sent_blobs: set[str] = set()
+        self._relay_epoch: str | None = None
 
     def wake(self) -> None:
         """Something waits in the outbox (call on the loop)."""
@@ -87,16 +133,19 @@ class Courier:
                 await asyncio.sleep(pause)
                 pause = min(5.0, pause * 2)
 
-    async def _call(self, method: str, path: str, *, timeout_s: float, **kwargs: Any) -> dict[str, Any]:
+    async def _call(self, kind: type[A], method: str, path: str, *, timeout_s: float, **kwargs: Any) -> A:
+        """One request. Raises Unreachable for whatever is not the answer asked for: the relay may be anything."""
         assert self._client is not None
         try:
             answer = await self._client.request(method, path, timeout=timeout_s, **kwargs)
             if answer.status_code >= 400:
                 raise Unreachable(f"relay answered {answer.status_code}")
-            body: dict[str, Any] = answer.json()
-        except (httpx.HTTPError, ValueError) as error:
+            body = kind.model_validate_json(answer.content)
+        except httpx.HTTPError as error:
             raise Unreachable(f"relay: {type(error).__name__}") from error
-        await self._contact(body["epoch"])
+        except ValidationError as error:
+            raise Unreachable(f"relay answered what is no {kind.__name__}") from error
+        await self._contact(body.epoch)
         return body
 
     async def _contact(self, relay_epoch: str) -> None:
@@ -105,19 +154,23 @@ class Courier:
             self.state.up, self.state.since = True, now
             log.info("link up")
         self.state.last_contact_at = now
-        if relay_epoch != getattr(self, "_relay_epoch", None):
-            self._relay_epoch = relay_epoch
+        if relay_epoch != self._relay_epoch:
             await self._store.write(lambda conn: self._greet(conn, relay_epoch))
+            self._relay_epoch = relay_epoch  # only now: a greeting that was not kept is said again
 
     def _greet(self, conn: Connection, relay_epoch: str) -> None:
-        now = self._clock.now()
         if new_relay(conn, relay_epoch):
             log.warning("the relay has a new store: sending it what it lost")
-            self._sent_blobs.clear()
-            known = {row.logical: row.far for row in conn.execute(select(far.c.logical, far.c.far))}
-            if known:
-                enqueue(conn, now, Item("names", "adopt", "verdict", {"far": known}))
-            self._resync(conn, now)
+            self._hand_over(conn)
+
+    def _hand_over(self, conn: Connection) -> None:
+        """The far ids at once, so that nothing is made a second time; the story in slices, see `_batch`."""
+        now = self._clock.now()
+        self._sent_blobs.clear()
+        known = [(row.logical, row.far) for row in conn.execute(select(far.c.logical, far.c.far))]
+        for start in range(0, len(known), _ADOPT):
+            enqueue(conn, now, Item("names", "adopt", "verdict", {"far": dict(known[start : start + _ADOPT])}))
+        put_meta(conn, "resync", "0")
 
     def _lost(self, reason: str) -> None:
         if self.state.up or self.state.since is None:
@@ -130,20 +183,25 @@ class Courier:
         """One long poll: take the replies in order, in one transaction."""
         wait = self._settings.poll_s if self.state.drained else 0
         after = await self._store.write(cursor)
-        body = await self._call(
-            "GET", "/v1/replies", params={"edge": self._edge, "cursor": after, "wait": wait}, timeout_s=wait + 10
-        )
-        replies: Sequence[Mapping[str, Any]] = body["replies"]
-        if replies:
-            await self._store.write(lambda conn: self._take_all(conn, replies))
+        query = {"edge": self._edge, "cursor": after, "wait": wait}
+        body = await self._call(Polled, "GET", "/v1/replies", params=query, timeout_s=wait + 10)
+        if after > body.last:
+            log.warning("the relay is older than what it has told us: it was restored; sending it what it lost")
+            await self._store.write(self._restored)
+        elif body.replies:
+            await self._store.write(lambda conn: self._take_all(conn, body.replies))
         elif not self.state.drained:
             self.state.drained = True
             self._drained.set()
 
-    def _take_all(self, conn: Connection, replies: Sequence[Mapping[str, Any]]) -> None:
+    def _restored(self, conn: Connection) -> None:
+        start_over(conn)
+        self._hand_over(conn)
+
+    def _take_all(self, conn: Connection, replies: Sequence[Reply]) -> None:
         now = self._clock.now()
         for reply in replies:
-            take(conn, now, reply, self._handlers)
+            take(conn, now, reply.model_dump(), self._handlers)
 
     async def _push(self) -> None:
         """Push one batch, oldest first within its rank; wait when there is none."""
@@ -156,9 +214,8 @@ class Courier:
         for sha in {sha for item in items for sha in item["payload"].get("blobs", ())}:
             await self._send_blob(sha)
         body = {"edge": self._edge, "store_epoch": store_epoch, "items": items}
-        answer = await self._call("POST", "/v1/items", json=body, timeout_s=self._settings.push_timeout_s)
-        results = answer["results"]
-        await self._store.write(lambda conn: self._settle(conn, results))
+        answer = await self._call(Pushed, "POST", "/v1/items", json=body, timeout_s=self._settings.push_timeout_s)
+        await self._store.write(lambda conn: self._settle(conn, answer.results))
 
     async def _wait(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -167,6 +224,9 @@ class Courier:
 
     def _batch(self, conn: Connection) -> tuple[str, list[dict[str, Any]]]:
         now = self._clock.now()
+        if (place := get_meta(conn, "resync")) is not None:
+            following = self._resync(conn, now, int(place))
+            put_meta(conn, "resync", None if following is None else str(following))
         query = (
             select(outbox)
             .where(outbox.c.state == "waiting", outbox.c.not_before_at <= now)
@@ -182,29 +242,29 @@ class Courier:
             items.append({
                 "uuid": row.uuid, "lane": row.lane, "lane_seq": row.id, "cls": row.cls, "kind": row.kind,
                 "schema": row.schema, "payload": row.payload, "fold_key": row.fold_key,
-                "created_at": row.created_at.isoformat(), "again": row.reason == AGAIN,
+                "created_at": row.created_at.isoformat(), "again": row.reason == AGAIN, "resent": row.reason == RESENT,
             })  # fmt: skip
         return epoch(conn), items
 
-    def _settle(self, conn: Connection, results: Sequence[Mapping[str, Any]]) -> None:
+    def _settle(self, conn: Connection, results: Sequence[Result]) -> None:
         now = self._clock.now()
         for result in results:
-            row = conn.execute(select(outbox.c.id).where(outbox.c.uuid == result["uuid"])).scalar_one_or_none()
+            row = conn.execute(select(outbox.c.id).where(outbox.c.uuid == result.uuid)).scalar_one_or_none()
             if row is None:
                 continue
-            if result["result"] == "stored":
+            if result.result == "stored":
                 conn.execute(update(outbox).where(outbox.c.id == row, outbox.c.state == "waiting").values(state="sent"))
-            elif result["result"] == "delivered":
+            elif result.result == "delivered":
                 settle(conn, now, row, "delivered")
             else:
-                log.error("the relay refused %s: %s", result["uuid"], result["reason"])
-                settle(conn, now, row, "dead", result["reason"])
+                log.error("the relay refused %s: %s", result.uuid, result.reason)
+                settle(conn, now, row, "dead", result.reason)
 
     async def _send_blob(self, sha: str) -> None:
         path = self._blob(sha)
         if sha in self._sent_blobs or path is None:
             return
-        await self._call("PUT", f"/v1/blobs/{sha}", content=path.read_bytes(), timeout_s=60)
+        await self._call(Answer, "PUT", f"/v1/blobs/{sha}", content=path.read_bytes(), timeout_s=60)
         if len(self._sent_blobs) > 10_000:
             self._sent_blobs.clear()
         self._sent_blobs.add(sha)

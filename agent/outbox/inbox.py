@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import DataError, IntegrityError
 
 from agent.outbox.queue import revive, settle
 from agent.outbox.rows import far, inbox, outbox
 from agent.store.facts import get_meta, put_meta
+
+log = logging.getLogger(__name__)
+RESENT = "the relay lost its store"
+"""Reason of an item that a lost store had taken: it may have been delivered."""
+_UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, IntegrityError, DataError)
 
 Apply = Callable[[Connection, datetime, Mapping[str, Any]], None]
 """Applies the payload of one reply inside the transaction that marks it applied."""
@@ -31,7 +38,13 @@ def take(conn: Connection, now: datetime, reply: Mapping[str, Any], handlers: Ma
     handler = handlers.get(reply["kind"])
     if handler is None:
         return False
-    handler(conn, now, reply["payload"])
+    try:
+        with conn.begin_nested():
+            handler(conn, now, reply["payload"])
+    except _UNREADABLE:
+        # the relay stands in the DMZ: what it says must not be able to stop the edge
+        log.exception("a reply of kind %s cannot be applied and is passed over", reply["kind"])
+        return False
     return True
 
 
@@ -67,6 +80,11 @@ def new_relay(conn: Connection, epoch: str) -> bool:
     if known == epoch:
         return False
     put_meta(conn, "relay_epoch", epoch)
-    put_meta(conn, "reply_cursor", "0")
-    conn.execute(update(outbox).where(outbox.c.state == "sent").values(state="waiting"))
+    start_over(conn)
     return known is not None
+
+
+def start_over(conn: Connection) -> None:
+    """Pull replies from the beginning, and send again what has no receipt."""
+    put_meta(conn, "reply_cursor", "0")
+    conn.execute(update(outbox).where(outbox.c.state == "sent").values(state="waiting", reason=RESENT))

@@ -22,6 +22,8 @@ from agent.store.metadata import Moment
 from agent.store.write import announce
 
 LEASE = timedelta(seconds=60)
+_KEYS = uuids.UUID("5f0c9a3e-7d0b-5c53-9f6e-4b1a6f6c2485")
+"""The first key follows from the item's uuid: a relay that lost its store makes the same one again."""
 AGAIN = "sent again"
 """Reason of a dead item that somebody had sent again."""
 SETTLED = ("delivered", "superseded", "dead", "expired", "shed")
@@ -42,7 +44,8 @@ class Item:
     schema: int = 1
     not_before_at: datetime | None = None
     edge: str = ""
-    created_at: datetime | None = None
+    tried_at: datetime | None = None
+    """When an attempt may have been made before, by a store that is lost: looked up before it is repeated."""
 
 
 def enqueue(conn: Connection, now: datetime, item: Item) -> str | None:
@@ -67,12 +70,13 @@ def enqueue(conn: Connection, now: datetime, item: Item) -> str | None:
             schema=item.schema,
             payload=dict(item.payload),
             fold_key=item.fold_key,
-            key=uuids.uuid4().hex,
+            key=uuids.uuid5(_KEYS, uuid).hex,
             state="waiting",
             head=head,
-            created_at=item.created_at or now,
+            created_at=now,
             not_before_at=item.not_before_at or now,
-            attempts=0,
+            attempts=0 if item.tried_at is None else 1,
+            first_tried_at=item.tried_at,
         )
     )
     count(conn, "outbox.accepted")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from agent.plant.rows import department, person
 from agent.store.write import announce
 
 _PEOPLE = ("id", "name", "leader", "department", "roles", "email", "mobile", "open_id", "user_id", "active")
+SLICE = 300
+"""People in one item of the link."""
 ROLES = frozenset({"operator", "engineer", "leader", "quality", "admin"})
 
 
@@ -100,12 +102,12 @@ def directory(conn: Connection, fallback: Sequence[str] = (), labels: Mapping[st
     return Directory(people, departments, tuple(fallback), labels or {})
 
 
-def as_payload(known: Directory) -> dict[str, Any]:
-    """The directory as it travels to the relay."""
-    return {
-        "people": [_as_row(p) for p in known.people.values()],
-        "departments": [{"id": d.id, "head": d.head} for d in known.departments.values()],
-    }
+def as_payloads(known: Directory) -> Iterator[dict[str, Any]]:
+    """The directory as it travels to the relay, in slices that an item can hold."""
+    people = [_as_row(p) for p in known.people.values()]
+    departments = [{"id": d.id, "head": d.head} for d in known.departments.values()]
+    for start in range(0, max(len(people), len(departments), 1), SLICE):
+        yield {"people": people[start : start + SLICE], "departments": departments[start : start + SLICE]}
 
 
 def take_people(conn: Connection, now: datetime, edge: str, payload: Mapping[str, Any]) -> None:

@@ -90,7 +90,11 @@ class Deliver:
             room = 1
         if room <= 0:
             return []
-        rows = await self._store.write(lambda conn: claim(conn, self._clock.now(), "relay", room))
+        try:
+            rows = await self._store.write(lambda conn: claim(conn, self._clock.now(), "relay", room))
+        except StoreFull as error:
+            log.error("nothing can be delivered: %s", error)
+            return []
         return [row for row in rows if row.id not in self._flight]
 
     async def _one(self, pool: ThreadPoolExecutor, row: Row[Any]) -> None:

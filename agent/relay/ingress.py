@@ -13,18 +13,21 @@ from fastapi import FastAPI, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import DataError, IntegrityError
 
 from agent.blobs import Blobs
 from agent.clock import Clock
 from agent.errors import BadSignal
 from agent.outbox.queue import RANKS, Item, enqueue, revive
-from agent.relay.replies import Edges, pending
+from agent.relay.replies import Edges, last_seq, pending
 from agent.relay.rows import accepted, edge_seen
 from agent.relay.settings import RelaySettings
 from agent.store.facts import epoch
 from agent.store.write import Store
 
 log = logging.getLogger(__name__)
+_UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, IntegrityError, DataError)
+"""What a payload that makes no sense raises in a handler; a failing store is not among them."""
 SCHEMA = 1
 MAX_BLOB = 8 << 20
 
@@ -48,6 +51,8 @@ class LinkItem(BaseModel):
     created_at: datetime
     again: bool = False
     """Somebody asked to send it again after it was dead."""
+    resent: bool = False
+    """A relay had stored it before it lost its store: it may have been delivered."""
 
 
 class Push(BaseModel):
@@ -96,16 +101,18 @@ class Ingress:
             try:
                 with conn.begin_nested():
                     self._handlers[item.kind](conn, now, edge, item.payload)
-            except (LookupError, TypeError, ValueError) as error:
+            except _UNREADABLE as error:
                 # refused alone and shown as dead at the edge, where it can be sent again: the link must not stand still
                 log.exception("%s of %s cannot be taken", item.kind, edge)
                 return {"result": "refused", "reason": f"cannot be read: {type(error).__name__}: {error}"}
         conn.execute(insert(accepted).values(uuid=item.uuid, edge=edge, kind=item.kind, at=now))
         if item.kind not in self._handlers:
-            enqueue(conn, now, Item(
+            taken = Item(
                 item.lane, item.kind, item.cls, item.payload, uuid=item.uuid, fold_key=item.fold_key,
-                schema=item.schema_, edge=edge, created_at=item.created_at,
-            ))  # fmt: skip
+                schema=item.schema_, edge=edge, tried_at=item.created_at if item.resent else None,
+            )  # fmt: skip
+            if enqueue(conn, now, taken) is None:
+                revive(conn, now, item.uuid)  # its id was forgotten, but it is dead here still
         return {"result": done}
 
     def _refusal(self, item: LinkItem, size: int) -> str | None:
@@ -146,20 +153,20 @@ class Link:
         self._edges.seen(edge)
         while True:
             fresh = self._edges.event(edge)
-            rows = await self._store.write(lambda conn: self._pending(conn, edge, cursor))
+            rows, last = await self._store.write(lambda conn: self._pending(conn, edge, cursor))
             left = deadline - loop.time()
-            if rows or left <= 0 or await request.is_disconnected():
-                return {"epoch": await self.epoch(), "replies": rows}
+            if rows or cursor > last or left <= 0 or await request.is_disconnected():
+                return {"epoch": await self.epoch(), "replies": rows, "last": last}
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(left, 5)):
                     await fresh.wait()
 
-    def _pending(self, conn: Connection, edge: str, cursor: int) -> list[dict[str, Any]]:
+    def _pending(self, conn: Connection, edge: str, cursor: int) -> tuple[list[dict[str, Any]], int]:
         """What to answer; the cursor is kept, since only what an edge has taken may be forgotten."""
         conn.execute(
             update(edge_seen).where(edge_seen.c.edge == edge, edge_seen.c.cursor < cursor).values(cursor=cursor)
         )
-        return pending(conn, edge, cursor)
+        return pending(conn, edge, cursor), last_seq(conn)
 
     async def put_blob(self, sha: str, request: Request) -> dict[str, Any]:
         """Take a blob; durable before the answer."""

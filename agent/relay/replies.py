@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, text
 
 from agent.outbox.receipts import add_reply
 from agent.relay.rows import accepted, edge_seen, reply
@@ -21,6 +21,11 @@ def pending(conn: Connection, edge: str, cursor: int, limit: int = 200) -> list[
         select(reply).where(reply.c.edge == edge, reply.c.seq > cursor).order_by(reply.c.seq).limit(limit)
     )
     return [{"seq": r.seq, "uuid": r.uuid, "kind": r.kind, "payload": r.payload} for r in rows]
+
+
+def last_seq(conn: Connection) -> int:
+    """The newest reply that was ever put down, also if it is forgotten by now."""
+    return conn.execute(text("SELECT seq FROM sqlite_sequence WHERE name = 'reply'")).scalar() or 0
 
 
 def purge_replies(conn: Connection, before: datetime, limit: int) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from agent.outbox.queue import Item, balance, enqueue, revive, void_leases
 from agent.outbox.rows import far, outbox
 from agent.outbox.settings import LinkSettings
 from agent.outbox.sink import Delivered, Message, Names
-from agent.plant.directory import as_payload, directory, replace_people, take_people
+from agent.plant.directory import as_payloads, directory, replace_people, take_people
 from agent.plant.people import Person
 from agent.plant.settings import SiteSettings
 from agent.records.tickets.model import State
@@ -30,7 +30,7 @@ from agent.records.tickets.remote import take_command
 from agent.records.tickets.service import Tickets, take_fact
 from agent.records.tickets.settings import TicketSettings
 from agent.records.tickets.setup import setup_of
-from agent.records.tickets.store import edge_of, get
+from agent.records.tickets.store import edge_of, get, history
 from agent.relay.clicks import Clicks
 from agent.relay.deliver import Deliver
 from agent.relay.ingress import Ingress, link_app
@@ -38,7 +38,7 @@ from agent.relay.names import StoreNames, adopt
 from agent.relay.replies import Edges, add_reply, purge_replies
 from agent.relay.rows import reply
 from agent.relay.settings import RelaySettings
-from agent.store.facts import epoch
+from agent.store.facts import count, epoch
 from agent.store.schema import upgrade
 from agent.store.write import Store
 
@@ -152,14 +152,16 @@ async def edge(folder: Path):
         tickets = Tickets(SITE, setup_of(SITE, TICKETS, DEADLINES, []))
 
         def tell(conn, now):
-            enqueue(conn, now, Item("people", "people", "verdict", as_payload(directory(conn))))
+            for payload in as_payloads(directory(conn)):
+                enqueue(conn, now, Item("people", "people", "verdict", payload))
 
         if await store.write(lambda conn: replace_people(conn, PEOPLE, [])):
             await store.write(lambda conn: tell(conn, CLOCK.now()))
 
-        def resync(conn, now):
-            tell(conn, now)
-            tickets.resync(conn, now)
+        def resync(conn, now, place):
+            if place == 0:
+                tell(conn, now)
+            return tickets.resync(conn, now, place)
 
         handlers = {"receipt": take_receipt, "command": partial(take_command, tickets)}
         settings = LinkSettings(socket=folder.parent / "link.sock", poll_s=5)
@@ -407,16 +409,17 @@ def test_blobs_come_before_the_message_that_needs_them(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("created", [datetime(2020, 1, 1, tzinfo=UTC)])
-def test_an_item_past_its_age_expires_counted(tmp_path: Path, created: datetime) -> None:
+def test_an_item_past_its_age_expires_counted(tmp_path: Path) -> None:
     far_side = Far()
     far_side.down = True
 
     async def main() -> None:
         async with relay(tmp_path / "r", far_side) as there, edge(tmp_path / "e") as here:
-            item = Item("t", "say", "ticket", {}, created_at=created)
-            await here.store.write(lambda conn: enqueue(conn, CLOCK.now(), item))
-            await until(lambda: counts(here.store)["expired"] == 1)
+            await here.store.write(lambda conn: enqueue(conn, CLOCK.now(), Item("t", "say", "ticket", {})))
+            await until(lambda: counts(there.store)["accepted"] == 1)
+            old = CLOCK.now() - timedelta(days=31)
+            await there.store.write(lambda conn: conn.execute(outbox.update().values(created_at=old)).close())
+            await until(lambda: counts(here.store)["expired"] == 1, 20)
             assert counts(there.store)["missing"] == 0
 
     asyncio.run(main())
@@ -454,5 +457,88 @@ def test_replies_are_forgotten_only_once_their_edge_has_them(tmp_path: Path) -> 
             await there.store.write(lambda conn: purge_replies(conn, future, 1000))
             with there.store.read() as conn:
                 assert [r.payload["uuid"] for r in conn.execute(select(reply))] == ["x"]
+
+    asyncio.run(main())
+
+
+def test_what_was_delivered_but_not_receipted_is_not_made_twice_after_the_relay_lost_its_store(tmp_path: Path) -> None:
+    far_side = Far()
+
+    async def main() -> None:
+        async with edge(tmp_path / "e") as here:
+            async with relay(tmp_path / "r1", far_side) as there:
+                no = await raise_one(here)
+                await until(lambda: settled(here.store) and settled(there.store))
+            # as if the receipts had been lost together with the store
+            await here.store.write(lambda conn: conn.execute(far.delete()).close())
+            mine = outbox.c.kind.in_(("open_group", "post_card"))
+
+            def unsettle(conn):
+                rows = conn.execute(select(outbox.c.id).where(mine)).scalars().all()
+                body = {"group": f"group:{no}", "card": f"card:{no}", "ticket": no}
+                conn.execute(outbox.update().where(mine).values(state="sent", payload=body, settled_at=None))
+                count(conn, "outbox.delivered", -len(rows))
+
+            await here.store.write(unsettle)
+            async with relay(tmp_path / "r2", far_side) as there:
+                await until(lambda: settled(here.store) and settled(there.store), 15)
+                with there.store.read() as conn:
+                    assert get(conn, no) is not None, "the read model is told again"
+        assert far_side.story(no) == ["open_group", "post_card"], "the keys are the same ones"
+
+    asyncio.run(main())
+
+
+def test_one_item_that_makes_no_sense_does_not_stop_the_link(tmp_path: Path) -> None:
+    far_side = Far()
+
+    async def main() -> None:
+        async with relay(tmp_path / "r", far_side) as there, edge(tmp_path / "e") as here:
+            no = await raise_one(here)
+            await until(lambda: settled(here.store) and settled(there.store))
+            with here.store.read() as conn:
+                twin = history(conn, no)[0].as_json() | {"uuid": "another event with the same number"}
+            for payload in (twin, {}, {"uuid": 7}):
+                await here.store.write(lambda conn, p=payload: enqueue(conn, CLOCK.now(), Item(no, "fact", "fact", p)))
+            await until(lambda: counts(here.store)["dead"] == 3)
+            other = await raise_one(here, "u2")
+            await until(lambda: settled(here.store) and settled(there.store))
+            assert far_side.story(other) == ["open_group", "post_card"]
+
+    asyncio.run(main())
+
+
+def test_a_reply_that_makes_no_sense_is_passed_over(tmp_path: Path) -> None:
+    far_side = Far()
+
+    async def main() -> None:
+        async with relay(tmp_path / "r", far_side) as there, edge(tmp_path / "e") as here:
+            no = await raise_one(here)
+            await until(lambda: settled(here.store) and settled(there.store))
+            for kind in ("command", "receipt", "unheard of"):
+                await there.store.write(lambda conn, k=kind: add_reply(conn, CLOCK.now(), "E3", k, {"x": 1}))
+            verdict = await asyncio.wrap_future(there.on_click(click(no, "ev1")))
+            assert verdict.level == "success"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("body", ["{}", "[]", '{"epoch":"x"}', '{"epoch":{},"replies":[]}',
+                                  '{"epoch":"x","last":0,"replies":[{}]}', "<html>", "\u00ff"])  # fmt: skip
+def test_whatever_the_relay_says_the_edge_lives(tmp_path: Path, body: str) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4096)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body.encode()) + body.encode())
+        await writer.drain()
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_unix_server(answer, str(tmp_path / "link.sock"))
+        async with edge(tmp_path / "e") as here:
+            await asyncio.sleep(0.5)
+            assert await raise_one(here), "the line goes on"
+            assert here.courier.state.drained is False
+        server.close()
+        await server.wait_closed()
 
     asyncio.run(main())

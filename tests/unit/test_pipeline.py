@@ -25,7 +25,7 @@ from agent.records.tickets.setup import occur_of, setup_of
 from agent.records.tickets.store import get, history, listing, occurrences
 from agent.spc.evaluate import evaluate
 from agent.store.schema import upgrade
-from agent.store.write import Store
+from agent.store.write import Store, StoreFull
 
 START = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 SITE = SiteSettings.model_validate({
@@ -271,21 +271,45 @@ def test_the_lamp_goes_out_when_somebody_acts_and_the_words_when_it_is_over(line
     async def main() -> None:
         async with line:
 
-            def held() -> str | None:
-                line.pipeline.refresh_latches()
+            async def held() -> str | None:
+                await line.pipeline.refresh_latches()
                 violation = line.pipeline.live["width"].violation
                 return violation and violation["severity"]
 
             await line.say(131)
             no = line.tickets_now()[0].no
             await line.say(100)
-            assert held() == "ticket", "it stays lit when the next point is good"
+            assert await held() == "ticket", "it stays lit when the next point is good"
             now = line.clock.now()
             await line.store.write(lambda conn: line.tickets.act(conn, now, no, "respond", {}, engineer, "u2"))
-            assert held() == "known"
+            assert await held() == "known"
             await line.say(132)
-            assert held() == "known", "the same problem, somebody is at it"
+            assert await held() == "known", "the same problem, somebody is at it"
             await line.say(99, 101, 99, 101, 99)
-            assert held() is None
+            assert await held() is None
+
+    asyncio.run(main())
+
+
+def test_what_a_full_disk_does_not_take_is_not_acknowledged(line: Line) -> None:
+    async def main() -> None:
+        async with line:
+
+            def cap(conn) -> None:
+                pages = conn.exec_driver_sql("PRAGMA page_count").scalar_one()
+                conn.exec_driver_sql(f"PRAGMA max_page_count={pages + 2}")
+
+            await line.store.write(cap)
+            kept = refused = 0
+            for i in range(400):
+                try:
+                    await line.say(100 + i % 3)
+                    kept += 1
+                except StoreFull:
+                    refused += 1
+            assert kept and refused
+            with line.store.read() as conn:
+                assert conn.execute(select(func.count()).select_from(point)).scalar_one() == kept
+            assert line.metrics.get("andon_pipeline_failures_total") == 0
 
     asyncio.run(main())

@@ -1,5 +1,6 @@
 """The store: one commit for many jobs, a failing job takes only itself back, durable settings, a schema that fits."""
 
+import threading
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from agent.store.engine import PRAGMAS, open_writer
 from agent.store.facts import count, counters, epoch, get_meta, put_meta
 from agent.store.metadata import from_us, metadata, to_us
 from agent.store.schema import HEAD, upgrade, version
-from agent.store.write import Store, announce
+from agent.store.write import Store, StoreFull, announce
 
 NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 
@@ -144,3 +145,46 @@ def test_close_finishes_what_waits(tmp_path: Path) -> None:
     store.close()
     assert all(f.done() and f.exception() is None for f in futures)
     assert store.commits < 200, "jobs that wait together share a commit"
+
+
+def test_what_sqlite_takes_back_is_served_to_nobody(store: Store) -> None:
+    """On a full disk SQLite undoes the whole transaction: a job that ran before the failing one is undone with it."""
+
+    def cap(conn):
+        pages = conn.exec_driver_sql("PRAGMA page_count").scalar_one()
+        conn.exec_driver_sql(f"PRAGMA max_page_count={pages + 3}")
+
+    store.submit(cap).result(5)
+    gate = threading.Event()
+    hold = store.submit(lambda conn: gate.wait(5))
+    undone: list[str] = []
+    first = store.submit(lambda conn: put_meta(conn, "a", "kept?"), lambda: undone.append("a"))
+    big = store.submit(lambda conn: put_meta(conn, "b", "x" * 200_000), lambda: undone.append("b"))
+    last = store.submit(lambda conn: put_meta(conn, "c", "kept?"), lambda: undone.append("c"))
+    gate.set()
+    hold.exception(5)
+    for future in (first, big, last):
+        assert isinstance(future.exception(5), StoreFull)
+    assert undone == ["a", "b", "c"]
+    with store.read() as conn:
+        assert [get_meta(conn, key) for key in "abc"] == [None, None, None]
+    store.submit(lambda conn: put_meta(conn, "d", "small")).result(5)
+
+
+def test_a_dead_store_thread_refuses_instead_of_hanging(store: Store) -> None:
+    def dies(conn):
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        store.submit(dies).result(5)
+    store._thread.join(5)
+    assert store.ended
+    with pytest.raises(StoreFull, match="ended"):
+        store.submit(lambda conn: None)
+
+
+def test_a_listener_that_fails_does_not_end_the_thread(store: Store) -> None:
+    store.on_commit(lambda topics: 1 / 0)
+    store.submit(lambda conn: announce(conn, "x")).result(5)
+    store.submit(lambda conn: announce(conn, "x")).result(5)
+    assert not store.ended

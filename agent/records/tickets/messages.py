@@ -25,7 +25,7 @@ NAME_TITLE_MAX = 32
 
 @dataclass(frozen=True, slots=True)
 class OutMessage:
-    """One message for the outbox; its lane is the ticket's number.
+    """One message for the outbox.
 
     `cls` is ticket, escalation, card or fact. `fold_key`: a newer one supersedes a waiting one. `hold_s`: it may wait
     this long for a newer one (counters); None goes out at once.
@@ -36,6 +36,10 @@ class OutMessage:
     cls: str = "ticket"
     fold_key: str | None = None
     hold_s: int | None = None
+
+    def lane(self, no: str) -> str:
+        """Order holds within a lane: the ticket's, for all that needs its group; a direct message waits for no group."""
+        return f"{no}:{self.payload['person']}" if self.kind == "nudge" else no
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Index, Integer, Table, Text, UniqueConstraint, text
 
-from agent.store.metadata import Json, Moment, metadata
+from agent.store.metadata import Json, Moment, Serial, metadata
 
 ticket = Table(
     "ticket",
@@ -48,7 +48,8 @@ ticket_key = Table(
 ticket_event = Table(
     "ticket_event",
     metadata,
-    Column("uuid", Text, primary_key=True),
+    Column("id", Serial, primary_key=True, autoincrement=True, comment="in the order in which they were learnt"),
+    Column("uuid", Text, nullable=False, unique=True),
     Column("ticket", Text, nullable=False),
     Column("seq", Integer, nullable=False),
     Column("cycle", Integer, nullable=False),

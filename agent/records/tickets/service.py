@@ -27,8 +27,10 @@ from agent.records.tickets.rules.opening import derived
 from agent.records.tickets.rules.repeats import SPC
 from agent.records.tickets.store import (
     append,
+    event_of,
     get,
     history,
+    lanes_of,
     last_closed_by_key,
     learn,
     listing,
@@ -52,6 +54,7 @@ __all__ = [
 ]
 
 MAX_SWEEP = 200
+RESYNC = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,10 @@ class Setup:
     quality: tuple[str, ...]
     fallback: tuple[str, ...]
     labels: Mapping[str, Text]
+    categories: Mapping[str, str]
+    """Category by characteristic."""
+    other: str
+    """Category of what is of no configured characteristic."""
 
 
 class Tickets:
@@ -162,10 +169,10 @@ class Tickets:
         return after.no, result
 
     def _opening(self, seen: Occurrence) -> Opening:
-        key, labels = seen.key, self._setup.labels
-        name = labels.get(f"characteristic:{key.characteristic}", key.characteristic or key.station or "—")
+        key, setup = seen.key, self._setup
+        name = setup.labels.get(f"characteristic:{key.characteristic}", key.characteristic or key.station or "—")
         return Opening(
-            channel="api", category="other", severity=seen.severity or "watch",
+            channel="api", category=setup.categories.get(key.characteristic or "", setup.other), severity=seen.severity or "watch",
             title=text("tickets.title.rules", characteristic=name, rules=", ".join(seen.rules)),
             site=key.site, line=key.line, station=key.station, part_no=key.part_no,
             characteristic=key.characteristic, stream=key.stream, figures=dict(seen.figures),
@@ -187,13 +194,17 @@ class Tickets:
             self._say_count(conn, now, no)
         return len(due) + len(counted)
 
-    def resync(self, conn: Connection, now: datetime) -> None:
-        """The relay lost its store: tell it everything about the tickets again (their events keep their uuids)."""
-        rows = conn.execute(select(ticket_event).order_by(ticket_event.c.ticket, ticket_event.c.seq))
-        for row in rows.all():
-            event = Event(row.uuid, row.ticket, row.cycle, row.seq, row.at, Actor.from_json(row.actor), row.source,
-                          row.kind, row.data)  # fmt: skip
-            enqueue(conn, now, Item(event.ticket, "fact", "fact", event.as_json()))
+    def resync(self, conn: Connection, now: datetime, place: int) -> int | None:
+        """The relay lost its store: tell it the next slice of events again (they keep their uuids), from `place` on.
+
+        Returns the place after the slice, None when that was all.
+        """
+        rows = conn.execute(
+            select(ticket_event).where(ticket_event.c.id > place).order_by(ticket_event.c.id).limit(RESYNC)
+        ).all()
+        for row in rows:
+            enqueue(conn, now, Item(row.ticket, "fact", "fact", event_of(row).as_json()))
+        return rows[-1].id if len(rows) == RESYNC else None
 
     def _open(
         self, conn: Connection, now: datetime, actor: Actor, opening: Opening, uuid: str, at: datetime | None = None
@@ -225,7 +236,8 @@ class Tickets:
             if after is None:
                 continue
             for fold_key in voided(before, after) if before is not None else ():
-                supersede(conn, now, after.no, fold_key, "void: somebody acted")
+                for lane in lanes_of(conn, after.no):
+                    supersede(conn, now, lane, fold_key, "void: somebody acted")
             self._say(conn, now, before, after, event, who)
             if before is not None and before.state is State.NEW and after.state is not State.NEW:
                 acted(conn, after.no)
@@ -240,7 +252,7 @@ class Tickets:
         enqueue(conn, now, Item(after.no, "fact", "fact", event.as_json(), uuid=event.uuid))
         for index, out in enumerate(messages(before, after, event, who, now)):
             enqueue(conn, now, Item(
-                after.no, out.kind, out.cls, _with_blobs(out, after), uuid=derived(event.uuid, out.kind, index),
+                out.lane(after.no), out.kind, out.cls, _with_blobs(out, after), uuid=derived(event.uuid, out.kind, index),
                 fold_key=out.fold_key,
             ))  # fmt: skip
             if out.kind in ("post_card", "update_card"):

@@ -49,9 +49,11 @@ def setup_of(
     labels |= {f"station:{place.id}": _name(place.name) for place in site.stations}
     labels |= {f"category:{category.id}": _name(category.name) for category in tickets.categories}
     labels |= {f"characteristic:{c.id}": _name(c.name) for c in characteristics}
+    known = [category.id for category in tickets.categories]
     return Setup(
         deadlines.policy(), duties, tickets.default_owner, tuple(tickets.quality),
         tuple(deadlines.escalation.fallback) or (tickets.default_owner,), labels,
+        {c.id: c.category for c in characteristics}, "other" if "other" in known else known[0],
     )  # fmt: skip
 
 

@@ -41,7 +41,7 @@ def append(conn: Connection, edge: str, before: Ticket | None, event: Event) -> 
     if not _keep(conn, event):
         return None
     after = fold(before, event)
-    _put(conn, edge, before, after)
+    _put(conn, edge, before, after, owner=True)
     return after
 
 
@@ -73,11 +73,11 @@ def _keep(conn: Connection, event: Event) -> bool:
     return True
 
 
-def _put(conn: Connection, edge: str, before: Ticket | None, after: Ticket) -> None:
-    """Write the folded state, and keep at most one open ticket per key."""
+def _put(conn: Connection, edge: str, before: Ticket | None, after: Ticket, *, owner: bool = False) -> None:
+    """Write the folded state. The owner keeps at most one open ticket per key; others believe what they learn."""
     if before is None:
         conn.execute(insert(ticket).values(no=after.no, edge=edge, **_columns(after)))
-        if after.dedup_key is not None:
+        if owner and after.dedup_key is not None:
             conn.execute(insert(ticket_key).values(ticket=after.no, key=after.dedup_key, open=after.state not in OVER))
     else:
         conn.execute(update(ticket).where(ticket.c.no == after.no).values(**_columns(after)))
@@ -156,9 +156,21 @@ def last_closed_by_key(conn: Connection, key: str) -> Ticket | None:
     return None if row is None else _of(row)
 
 
+def of_ticket(no: str) -> ColumnElement[bool]:
+    """The outbox items of a ticket: its own lane NO, and its direct messages' lanes NO:PERSON (ranges of the index)."""
+    return or_(outbox.c.lane == no, and_(outbox.c.lane > f"{no}:", outbox.c.lane < f"{no};"))
+
+
+def lanes_of(conn: Connection, no: str) -> Sequence[str]:
+    """The lanes in which something of a ticket waits."""
+    return conn.execute(
+        select(outbox.c.lane).distinct().where(of_ticket(no), outbox.c.state == "waiting")
+    ).scalars().all()  # fmt: skip
+
+
 def outbox_of(conn: Connection, no: str) -> Mapping[str, int]:
     """How many messages of a ticket wait, were delivered, or are dead."""
-    rows = conn.execute(select(outbox.c.state, func.count()).where(outbox.c.lane == no).group_by(outbox.c.state))
+    rows = conn.execute(select(outbox.c.state, func.count()).where(of_ticket(no)).group_by(outbox.c.state))
     counts: dict[str, int] = {state: n for state, n in rows}  # noqa: C416  (rows are no pairs to mypy)
     return {
         "waiting": sum(counts.get(state, 0) for state in ACTIVE),

@@ -40,15 +40,14 @@ class FeishuSettings(BaseModel):
         return value
 
     def secret(self) -> str:
-        """The App Secret, from $CREDENTIALS_DIRECTORY/NAME (systemd LoadCredential=) or from the file.
+        """The App Secret, from the file if it can be read, else from $CREDENTIALS_DIRECTORY/NAME (LoadCredential=).
 
         The credential is looked up by the file's name: configuration makes relative paths absolute before we see them.
         Raises ConfigError.
         """
         folder = os.environ.get("CREDENTIALS_DIRECTORY")
-        places = [Path(folder) / self.app_secret_file.name] if folder else []
-        places.insert(0 if self.app_secret_file.is_file() else len(places), self.app_secret_file)
-        for place in places:
+        credential = [Path(folder) / self.app_secret_file.name] if folder else []
+        for place in (self.app_secret_file, *credential):  # reading tells: asking first fails under a closed folder
             try:
                 found = place.read_text("utf-8").strip()
             except (OSError, UnicodeDecodeError):

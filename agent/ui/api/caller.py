@@ -51,7 +51,11 @@ Badge = Annotated[str | None, Header(alias="X-Andon-Badge", max_length=200, desc
 
 
 def allowed(action: str) -> Callable[..., Caller]:
-    """A dependency: the caller, if its token may do `action` (roles.MAY). Raises Problem 401, 403, or 422 (badge)."""
+    """A dependency: the caller, if its token may do `action` (roles.MAY). Raises Problem 401 or 403.
+
+    An unknown badge is 403 and not 422, which would put a tablet's report aside for good: a new colleague may stand in
+    the directory tomorrow.
+    """
 
     def caller(parts: Parts, token: Token, badge: Badge = None) -> Caller:
         with parts.store.read() as conn:
@@ -63,7 +67,7 @@ def allowed(action: str) -> Callable[..., Caller]:
             number = unquote(badge).strip() if badge else None
             known = person_row(conn, number) if number else None
         if number and (known is None or not known["active"]):
-            raise Problem(422, "api.badge", badge=number[:40])
+            raise Problem(403, "api.badge", badge=number[:40])
         note_seen(parts.store, parts.clock.now(), row)
         roles = frozenset({row.kind})
         if known is not None and row.kind == KIOSK:

@@ -64,7 +64,7 @@ async def _charted(parts: EdgeParts, ask: Ask, body: shapes.MeasureIn, caller: C
         said.append(keep(conn, now, ask, Answer(201, {"violations": applied.violations, "ticket": applied.ticket})))
         return applied
 
-    future = parts.pipeline.guarded(parts.store.submit(job))
+    future = parts.pipeline.submit(job)
     parts.pipeline.show(await asyncio.shield(asyncio.wrap_future(future)))
     if isinstance(said[0], Problem):
         raise said[0]
@@ -84,17 +84,21 @@ async def hand_in(
 
     def job(conn: Connection) -> Answer:
         now = parts.clock.now()
-        return once(conn, now, ask, lambda: Answer(200, {"results": [_occur(conn, now, parts, v) for v in found]}))
+        return once(conn, now, ask, lambda: Answer(200, {
+            "results": [_occur(conn, now, parts, caller, v) for v in found]
+        }))
 
     return (await parts.store.write(job)).response()
 
 
-def _occur(conn: Connection, now: datetime, parts: EdgeParts, seen: shapes.ViolationIn) -> dict[str, Any]:
-    """One violation. A time ahead of ours is taken as now."""
+def _occur(
+    conn: Connection, now: datetime, parts: EdgeParts, caller: Caller, seen: shapes.ViolationIn
+) -> dict[str, Any]:
+    """One violation. A time ahead of ours is taken as now. Event ids are the caller's own: two may both count 1, 2, 3."""
     at = min(seen.at or now, now)
     figures = {} if seen.value is None else {"value": seen.value}
     occurrence = Occurrence(
-        seen.event_id, key_of(parts.site, seen.key.model_dump()), (seen.rule,), at, at, figures=figures
+        f"{caller.id}:{seen.event_id}", key_of(parts.site, seen.key.model_dump()), (seen.rule,), at, at, figures=figures
     )  # fmt: skip
     try:
         no, result = parts.tickets.occur(conn, now, occurrence)

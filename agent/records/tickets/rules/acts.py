@@ -17,7 +17,7 @@ from agent.plant.people import Directory
 from agent.records.tickets.model import OVER, WORKING, Event, State, Ticket
 from agent.records.tickets.rules.fold import fold
 from agent.records.tickets.rules.opening import TEXT_MAX, derived, reopening
-from agent.records.tickets.rules.who import MAY, acts_for_owner, names, owner_name, verifiers
+from agent.records.tickets.rules.who import MAY, absent, acts_for_owner, names, owner_name, verifiers
 
 Draft = tuple[str, dict[str, Any]]
 """Kind and data of an event to be."""
@@ -154,9 +154,10 @@ def allowed(ticket: Ticket, actor: Actor | None = None, directory: Directory | N
     possible = [name for name, rule in ACTIONS.items() if ticket.state in rule.states]
     if actor is None:
         return possible
-    if actor.person is None or "api" in actor.roles:
+    known = directory or Directory()
+    if actor.person is None or "api" in actor.roles or absent(actor, known):
         return []
-    return [name for name in possible if MAY[name](ticket, actor, directory or Directory())]
+    return [name for name in possible if MAY[name](ticket, actor, known)]
 
 
 def decide(
@@ -188,6 +189,8 @@ def _check(act: Act) -> None:
         raise act.refuse("machine")
     if actor.person is None:
         raise act.refuse("nobody")
+    if absent(actor, act.directory):
+        raise act.refuse("inactive", person=actor.person)
     if act.args.get("cycle") not in (None, ticket.cycle):
         raise act.refuse("old_cycle", cycle=ticket.cycle)
     if ticket.state not in ACTIONS[act.name].states:

@@ -14,6 +14,15 @@ SKILLED = frozenset({"engineer", "leader", "quality"})
 Who = Callable[[Ticket, Actor, Directory], bool]
 
 
+def absent(actor: Actor, directory: Directory) -> bool:
+    """Left the plant; or came through page or card and the directory, if there is one, does not know them."""
+    person = actor.person
+    if person is None:
+        return False
+    unknown = bool(directory.people) and person not in directory.people
+    return directory.gone(person) or (unknown and actor.via in ("kiosk", "feishu"))
+
+
 def is_owner(ticket: Ticket, actor: Actor, directory: Directory) -> bool:
     return ticket.owner is not None and actor.person == ticket.owner
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from agent.errors import Unreachable
+from agent.errors import Rejected, Unreachable
 from agent.outbox.sink import Delivered, Message, Names, Reissue
 from agent.sinks.feishu.card.elements import cut
 from agent.sinks.feishu.client import FeishuClient
@@ -22,7 +22,9 @@ from agent.sinks.feishu.retry import FarSays, Kind, Unknown
 
 log = logging.getLogger(__name__)
 WINDOW = timedelta(hours=10)
-NOT_YET_S = 5.0
+NOT_YET_S = 2.0
+PATIENCE = 3
+"""Attempts for which a message waits for what it needs: an edge hands back far ids that a new relay does not know yet."""
 _CHATS = "/open-apis/im/v1/chats"
 _BOT_OUTSIDE = 232011
 Words = Callable[[Any], str]
@@ -63,9 +65,7 @@ class Groups:
     def add(self, message: Message, names: Names) -> Delivered:
         """Add people to the group; those already in it stay."""
         payload = message.payload
-        chat = names.far(payload["group"])
-        if chat is None:
-            raise Unreachable("group not made yet", NOT_YET_S)
+        chat = needed(message, names, payload["group"])
         people = self._people.open_ids(payload["people"], names)
         try:
             refused = self._members.join(chat, people, names)
@@ -185,6 +185,21 @@ class Groups:
             if not _gone(error):
                 raise
         return Delivered(note="left the group: only its owner may dissolve it")
+
+
+def needed(message: Message, names: Names, logical: str) -> str:
+    """The far id of the group or card that a message needs.
+
+    Messages of a ticket come in order: what makes it (open_group, post_card) was settled before this one came up, so
+    what is unknown after a few attempts was refused and will never come. Raises Unreachable, then Rejected.
+    """
+    found = names.far(logical)
+    if found is not None:
+        return found
+    what, maker = ("card", "post_card") if logical.startswith("card:") else ("group", "open_group")
+    if message.attempt <= PATIENCE:
+        raise Unreachable(f"{what} not made yet", NOT_YET_S)
+    raise Rejected(f"its {what} was never made: {maker} was refused or dropped; send {maker} again first, then this")
 
 
 def carries(words: str, number: str) -> bool:

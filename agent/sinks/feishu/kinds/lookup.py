@@ -19,18 +19,20 @@ log = logging.getLogger(__name__)
 MESSAGES = "/open-apis/im/v1/messages"
 _EARLIER = timedelta(minutes=5)
 """How far Feishu's clock may be behind ours."""
+WORDS_EARLIER = timedelta(minutes=1)
+"""The same for words: the same words may have been said before, a card of a ticket was not."""
 _AT = re.compile(r"<at [^>]*>.*?</at>|@_user_\d+|@_all")
 Item = Mapping[str, Any]
 
 
-def look_up(client: FeishuClient, message: Message, chat: str, mine: Callable[[Item], bool]) -> str | None:
+def look_up(client: FeishuClient, message: Message, chat: str, mine: Callable[[Item], bool], earlier: timedelta = _EARLIER) -> str | None:
     """The id of the app's message in the chat that this one became, from a little before its first attempt on.
 
     An app that may not read the chat (scope im:message.group_msg) cannot know: None, and the message is sent again.
     Raises Unreachable.
     """
     assert message.first_tried_at is not None, "never tried, nothing to look up"
-    since = int((message.first_tried_at - _EARLIER).timestamp())
+    since = int((message.first_tried_at - earlier).timestamp())
     query = [
         ("container_id_type", "chat"), ("container_id", chat), ("start_time", str(since)),
         ("sort_type", "ByCreateTimeAsc"), ("page_size", "50"),

@@ -14,13 +14,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from agent.errors import Rejected, Unreachable
+from agent.errors import Rejected
 from agent.outbox.sink import Delivered, Message, Names, Reissue
 from agent.sinks.feishu.card.draw import Look, mask
 from agent.sinks.feishu.card.elements import cut
 from agent.sinks.feishu.client import FeishuClient
-from agent.sinks.feishu.kinds.groups import NOT_YET_S, Expired, carries
-from agent.sinks.feishu.kinds.lookup import MESSAGES, card_of, look_up, same_words
+from agent.sinks.feishu.kinds.groups import Expired, carries, needed
+from agent.sinks.feishu.kinds.lookup import MESSAGES, WORDS_EARLIER, card_of, look_up, same_words
 from agent.sinks.feishu.people import People, name_of
 from agent.sinks.feishu.retry import FarSays, Kind, Unknown
 
@@ -49,13 +49,14 @@ class Messages:
         known = names.far(message.payload["card"])
         if known is not None:
             return Delivered({message.payload["card"]: known}, "already posted")
-        return self._post(message, names, _group(names, message.payload["group"]), "")
+        return self._post(message, names, needed(message, names, message.payload["group"]), "")
 
     def update_card(self, message: Message, names: Names) -> Delivered | Reissue:
         """The card as it is now; past its 14 days a new card takes its place."""
-        card = names.far(message.payload["card"])
-        if card is None:
-            raise Unreachable("card not posted yet", NOT_YET_S)
+        logical = message.payload["card"]
+        if names.far(f"gone:{logical}") is not None:
+            return Delivered(note="group is gone")
+        card = needed(message, names, logical)
 
         def patch(look: Look) -> None:
             content = self._draw(message.payload["card_body"], names, look)
@@ -71,16 +72,16 @@ class Messages:
                 return Delivered(note="already gone")
             if error.kind is not Kind.TOO_OLD:
                 raise
-        chat = _group(names, f"group:{message.payload['ticket']}")
+        chat = needed(message, names, logical.replace("card:", "group:", 1))
         return self._post(message, names, chat, "new card, the old one was past its time")
 
     def say(self, message: Message, names: Names) -> Delivered | Reissue:
         """Words in the group, mentioning people."""
         payload = message.payload
-        chat = _group(names, payload["group"])
+        chat = needed(message, names, payload["group"])
         text = self._text(message)
         if self._expired(message, WINDOW):
-            return _found(look_up(self._client, message, chat, same_words(text))) or Reissue()
+            return _found(look_up(self._client, message, chat, same_words(text), WORDS_EARLIER)) or Reissue()
         ids = list(self._people.open_ids(payload.get("people") or (), names).values())
 
         def send(look: Look) -> None:
@@ -99,7 +100,7 @@ class Messages:
         person, text = str(message.payload["person"]), self._text(message)
         if self._expired(message, WINDOW):
             chat = names.far(f"p2p:{person}")
-            found = None if chat is None else look_up(self._client, message, chat, same_words(text))
+            found = None if chat is None else look_up(self._client, message, chat, same_words(text), WORDS_EARLIER)
             return _found(found) or Reissue()
         refused: set[str] = set()
         for _ in range(2):
@@ -139,7 +140,7 @@ class Messages:
         except FarSays as error:
             if error.kind is not Kind.GONE:
                 raise
-            return Delivered(note="already gone")
+            return Delivered({f"gone:{payload['card']}": chat}, "already gone")  # its updates are to know
         return Delivered({payload["card"]: str(data["message_id"])}, note)
 
     def _send(self, message: Message, id_type: str, to: str, kind: str, content: str) -> dict[str, Any]:
@@ -196,10 +197,3 @@ def _plainer(look: Look, error: FarSays) -> Look | None:
     if error.kind in (Kind.PERSON, Kind.WRONG) and look.mentions:
         return replace(look, mentions=False)
     return None
-
-
-def _group(names: Names, logical: str) -> str:
-    chat = names.far(logical)
-    if chat is None:
-        raise Unreachable("group not made yet", NOT_YET_S)
-    return chat

@@ -302,6 +302,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "ticket_event",
+        sa.Column("id", SERIAL, autoincrement=True, nullable=False, comment="in the order in which they were learnt"),
         sa.Column("uuid", sa.Text(), nullable=False),
         sa.Column("ticket", sa.Text(), nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
@@ -311,8 +312,9 @@ def upgrade() -> None:
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("data", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("uuid"),
+        sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("ticket", "seq", name=op.f("uq_ticket_event_ticket_seq")),
+        sa.UniqueConstraint("uuid", name=op.f("uq_ticket_event_uuid")),
         comment="append-only",
     )
     op.create_table(
