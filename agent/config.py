@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
@@ -18,6 +18,7 @@ from agent.plant.settings import CharacteristicSettings, DirectorySettings, Site
 from agent.records.tickets.settings import TicketSettings
 from agent.relay.settings import RelaySettings
 from agent.sinks.feishu.settings import FeishuSettings
+from agent.spc.rules import RULES
 from agent.ui.settings import EdgeSettings
 
 
@@ -25,6 +26,14 @@ def load(name: str) -> Any:
     """The attribute behind a registry entry "module:attr"."""
     module, attribute = name.split(":")
     return getattr(import_module(module), attribute)
+
+
+class Several(ValueError):
+    """Problems that a validator found, each with its own field; `problems` lists them one by one."""
+
+    def __init__(self, found: list[ConfigError]) -> None:
+        super().__init__("; ".join(str(e) for e in found))
+        self.found = found
 
 
 class Config(BaseModel):
@@ -48,49 +57,85 @@ class Config(BaseModel):
     def _sources(cls, tables: Any) -> Any:
         if not isinstance(tables, dict):
             raise ValueError("write one table per source: [sources.NAME]")
-        return {name: _source(name, table) for name, table in tables.items()}
+        found: list[ConfigError] = []
+        sources = {name: _source(name, table, found) for name, table in tables.items()}
+        if found:
+            raise Several(found)
+        return sources
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
-        stations = {place.id for place in self.site.stations}
-        categories = {category.id for category in self.tickets.categories}
-        seen: set[str] = set()
-        taken: dict[tuple[str | None, str | None], str] = {}
-        for c in self.characteristics:
-            where = f"characteristics.{c.id}"
-            if c.id in seen:
-                raise ValueError(f"{where}: this id stands twice; give each characteristic its own")
-            seen.add(c.id)
-            if c.station not in stations:
-                raise ValueError(f"{where}.station = {c.station!r}: not in [site]; one of {sorted(stations)}")
-            if c.category not in categories:
-                raise ValueError(f"{where}.category = {c.category!r}: one of {sorted(categories)}")
-            if c.entry == "signal" and c.source not in self.sources:
-                raise ValueError(f"{where}.source = {c.source!r}: no such table; one of {sorted(self.sources)}")
-            if c.entry == "signal" and (other := taken.setdefault((c.source, c.tag), c.id)) != c.id:
-                raise ValueError(f"{where}.tag = {c.tag!r}: {other} reads it already; chart a tag once")
+        found = [problem for c in self.characteristics for problem in _references(self, c)]
+        found += _repeats(self.characteristics)
+        if found:
+            raise Several(found)
         return self
 
 
-def _source(name: str, table: Any) -> Any:
+def _source(name: str, table: Any, found: list[ConfigError]) -> Any:
+    """One source by its collector's own settings; what is wrong with it is added to `found`."""
     kind = table.get("type") if isinstance(table, dict) else None
-    if kind not in COLLECTOR_SETTINGS:
-        raise ValueError(f"sources.{name}.type = {kind!r}: one of {', '.join(COLLECTOR_SETTINGS)}")
+    if not isinstance(kind, str) or kind not in COLLECTOR_SETTINGS:
+        found.append(ConfigError(f"sources.{name}.type", kind, f"one of {', '.join(COLLECTOR_SETTINGS)}"))
+        return None
     try:
         return load(COLLECTOR_SETTINGS[kind]).model_validate(table)
     except ValidationError as error:
-        raise ValueError("; ".join(str(e) for e in problems(error, f"sources.{name}."))) from error
+        found += problems(error, f"sources.{name}.")
+        return None
+
+
+def _references(config: Config, c: CharacteristicSettings) -> Iterator[ConfigError]:
+    """What a characteristic names that is nowhere."""
+    where = f"characteristics.{c.id}"
+    stations = {place.id for place in config.site.stations}
+    categories = {category.id for category in config.tickets.categories}
+    if c.station not in stations:
+        yield ConfigError(f"{where}.station", c.station, f"not in [site]; one of {sorted(stations)}")
+    if c.category not in categories:
+        yield ConfigError(f"{where}.category", c.category, f"one of {sorted(categories)}")
+    if c.entry == "signal" and c.source not in config.sources:
+        yield ConfigError(f"{where}.source", c.source, f"no such table; one of {sorted(config.sources)}")
+    for rule, severity in c.rules.items():
+        if rule not in RULES:
+            yield ConfigError(f"{where}.rules.{rule}", severity, f"no such rule; one of {', '.join(RULES)}")
+
+
+def _repeats(characteristics: Sequence[CharacteristicSettings]) -> Iterator[ConfigError]:
+    """Ids and tags that stand twice."""
+    seen: set[str] = set()
+    taken: dict[tuple[str | None, str | None], str] = {}
+    for index, c in enumerate(characteristics):
+        if c.id in seen:
+            hint = "this id stands twice; give each characteristic its own"
+            yield ConfigError(f"characteristics.{index}.id", c.id, hint)
+        elif c.entry == "signal" and (other := taken.setdefault((c.source, c.tag), c.id)) != c.id:
+            yield ConfigError(f"characteristics.{c.id}.tag", c.tag, f"{other} reads it already; chart a tag once")
+        seen.add(c.id)
 
 
 def problems(error: ValidationError, prefix: str = "") -> list[ConfigError]:
     """What pydantic found, one ConfigError per field: name, value and remedy."""
     found = []
-    for item in error.errors(include_url=False):
+    items = error.errors(include_url=False)
+    for item in items:
+        if item["type"] == "too_short" and any(_inside(other["loc"], item["loc"]) for other in items):
+            continue  # pydantic counts only the good ones of a list whose others are named anyway
+        several = item.get("ctx", {}).get("error")
+        if isinstance(several, Several):
+            found += several.found
+            continue
         where = prefix + ".".join(str(part) for part in item["loc"])
         value = item["input"] if isinstance(item["input"], (str, int, float, bool, type(None))) else "…"
+        if item["type"] == "missing":
+            value = None  # pydantic gives the table around it
         meant = _description(Config, item["loc"]) if not prefix else None
         found.append(ConfigError(where.rstrip(".") or "file", value, _remedy(item["type"], item["msg"], meant)))
     return found
+
+
+def _inside(inner: Sequence[str | int], outer: Sequence[str | int]) -> bool:
+    return len(inner) > len(outer) and tuple(inner[: len(outer)]) == tuple(outer)
 
 
 def _description(model: Any, loc: Sequence[str | int]) -> str | None:

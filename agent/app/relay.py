@@ -19,7 +19,7 @@ from agent.config import Config
 from agent.errors import AgentError, ConfigError
 from agent.metrics import Metrics
 from agent.model import Click
-from agent.outbox.queue import purge
+from agent.outbox.queue import purge, take_void
 from agent.plant.directory import person_row, take_people
 from agent.plant.rows import person
 from agent.records.tickets.service import take_fact
@@ -28,7 +28,7 @@ from agent.relay.clicks import Clicks
 from agent.relay.deliver import Deliver
 from agent.relay.ingress import Ingress, link_app
 from agent.relay.names import StoreNames, adopt
-from agent.relay.replies import Edges, purge_accepted, purge_replies
+from agent.relay.replies import Edges, purge_accepted, purge_commands, purge_replies
 from agent.sinks.feishu.callbacks.supervisor import Callbacks
 from agent.sinks.feishu.sink import FeishuSink
 from agent.ui.admin import build_relay_admin
@@ -63,7 +63,8 @@ class Relay(Role):
             card=lambda neutral: self.sink.card(neutral, self.names), person=self._person,
         )  # fmt: skip
         handlers = {
-            "fact": take_fact, "people": take_people, "adopt": adopt, "verdict": self.clicks.take_verdict,
+            "fact": take_fact, "people": take_people, "adopt": adopt, "void": take_void,
+            "verdict": self.clicks.take_verdict,
         }  # fmt: skip
         self.ingress = Ingress(handlers, self.sink.kinds, settings)
         self.link = link_app(store, clock, self.ingress, self.edges, self.blobs)
@@ -80,7 +81,8 @@ class Relay(Role):
     def tasks(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         relay, keep = self.config.relay, timedelta(days=self.config.relay.keep_days)
         purges = [
-            ("outbox", keep, purge), ("accepted", keep, purge_accepted), ("replies", timedelta(days=7), purge_replies),
+            ("outbox", keep, purge), ("accepted", keep, purge_accepted), ("clicks", keep, purge_commands),
+            ("replies", timedelta(days=7), purge_replies),
         ]  # fmt: skip
         return {
             "link": partial(Server(self.link).serve, uds=self.config.link.socket),
@@ -122,17 +124,22 @@ class Relay(Role):
         return known if logical is None else logical.removeprefix("person:")
 
     async def _learn_people(self) -> None:
-        """Learn everybody's open_id, so that a click of someone who was never written to is known too."""
-        last: list[str] = []
+        """Learn everybody's open_id, so that a click of someone who was never written to is known too.
+
+        Asked when the directory changes, and every ten minutes while somebody is not found.
+        """
+        asked: list[str] = []
+        again_at = 0.0
         while True:
-            people = await self.store.write(_people_ids)
-            if people != last:
-                try:
+            try:
+                people = await self.store.write(_people_ids)
+                if people != asked or asyncio.get_running_loop().time() > again_at:
                     found = await asyncio.to_thread(self.sink.learn, people, self.names)
                     log.info("%d of %d people are known in Feishu", found, len(people))
-                    last = people
-                except AgentError as error:
-                    log.info("people will be looked up later: %s", error)
+                    wait = float("inf") if found == len(people) else 600.0
+                    asked, again_at = people, asyncio.get_running_loop().time() + wait
+            except AgentError as error:
+                log.info("people will be looked up later: %s", error)
             await asyncio.sleep(5)
 
     def _on_event(self, kind: str, data: Mapping[str, Any], event_id: str) -> Future[None]:

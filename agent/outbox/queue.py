@@ -95,6 +95,20 @@ def supersede(conn: Connection, now: datetime, lane: str, fold_key: str, reason:
     return len(ids)
 
 
+def void(conn: Connection, now: datetime, lane: str, fold_key: str, reason: str) -> int:
+    """Drop what an act made void: here if it still waits, else ask the relay to, which may not have sent it yet."""
+    dropped = supersede(conn, now, lane, fold_key, reason)
+    gone = select(outbox.c.id).where(_active(lane), outbox.c.state == "sent", outbox.c.fold_key == fold_key)
+    if conn.execute(gone.limit(1)).first() is not None:
+        enqueue(conn, now, Item("void", "void", "verdict", {"lane": lane, "fold_key": fold_key, "reason": reason}))
+    return dropped
+
+
+def take_void(conn: Connection, now: datetime, edge: str, payload: Mapping[str, Any]) -> None:
+    """The relay drops what has become void and was not sent; the receipts say so (ingress handler "void")."""
+    supersede(conn, now, str(payload["lane"]), str(payload["fold_key"]), str(payload.get("reason", "void")))
+
+
 def claim(conn: Connection, now: datetime, owner: str, limit: int) -> Sequence[Row[Any]]:
     """Lease up to `limit` lane heads that are due, best rank and oldest first.
 

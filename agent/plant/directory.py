@@ -25,24 +25,43 @@ ROLES = frozenset({"operator", "engineer", "leader", "quality", "admin"})
 def read_people(path: Path) -> list[Person]:
     """The people of a CSV file (UTF-8, with or without BOM; roles separated by spaces).
 
-    Raises ConfigError naming line, column and remedy.
+    Raises BadTable with every problem found, each naming line, column and remedy; ConfigError for no table at all.
     """
-    people = [_person(path, number, row) for number, row in _rows(path, {"id", "name"}, set(_PEOPLE))]
+    wrong: list[ConfigError] = []
+    people = [_person(path, number, row, wrong) for number, row in _rows(path, {"id", "name"}, set(_PEOPLE), wrong)]
     known = {p.id for p in people}
-    for p in people:
-        if p.leader is not None and p.leader not in known:
-            raise ConfigError(
-                f"{path.name}, {p.id}, leader", p.leader, "not in the file; add the person or leave it empty"
-            )
+    hint = "not in the file; add the person or leave it empty"
+    wrong += [
+        ConfigError(f"{path.name}, {p.id}, leader", p.leader, hint)
+        for p in people
+        if p.leader is not None and p.leader not in known
+    ]
+    if wrong:
+        raise BadTable(path, wrong)
     return people
 
 
 def read_departments(path: Path) -> list[Department]:
-    """The departments of a CSV file: id, head. Raises ConfigError."""
-    return [Department(row["id"], row.get("head") or None) for _, row in _rows(path, {"id", "head"}, {"id", "head"})]
+    """The departments of a CSV file: id, head. Raises as `read_people`."""
+    wrong: list[ConfigError] = []
+    rows = list(_rows(path, {"id", "head"}, {"id", "head"}, wrong))
+    if wrong:
+        raise BadTable(path, wrong)
+    return [Department(row["id"], row.get("head") or None) for _, row in rows]
 
 
-def _rows(path: Path, needed: set[str], known: set[str]) -> Iterable[tuple[int, Mapping[str, str]]]:
+class BadTable(ConfigError):
+    """A CSV file has wrong lines; `found` lists them all."""
+
+    def __init__(self, path: Path, found: list[ConfigError]) -> None:
+        super().__init__(path.name, len(found), "; ".join(str(e) for e in found))
+        self.found = found
+
+
+def _rows(
+    path: Path, needed: set[str], known: set[str], wrong: list[ConfigError]
+) -> Iterable[tuple[int, Mapping[str, str]]]:
+    """The lines of a table that have an id of their own, with their numbers; the others are added to `wrong`."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
@@ -54,17 +73,22 @@ def _rows(path: Path, needed: set[str], known: set[str]) -> Iterable[tuple[int, 
             seen: set[str] = set()
             for number, row in enumerate(reader, start=2):
                 if not row["id"] or row["id"] in seen:
-                    raise ConfigError(f"{path.name}, line {number}, id", row["id"], "give each line an id of its own")
+                    hint = "give each line an id of its own"
+                    wrong.append(ConfigError(f"{path.name}, line {number}, id", row["id"], hint))
+                    continue
                 seen.add(row["id"])
                 yield number, row
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError("directory", str(path), f"cannot be read as UTF-8 CSV: {error}") from error
 
 
-def _person(path: Path, number: int, row: Mapping[str, str]) -> Person:
+def _person(path: Path, number: int, row: Mapping[str, str], wrong: list[ConfigError]) -> Person:
+    where = f"{path.name}, line {number}"
+    if not row["name"]:
+        wrong.append(ConfigError(f"{where}, name", row["name"], "give everybody a name"))
     roles = frozenset((row.get("roles") or "operator").split())
     if not roles <= ROLES:
-        raise ConfigError(f"{path.name}, line {number}, roles", row.get("roles"), f"of {' '.join(sorted(ROLES))}")
+        wrong.append(ConfigError(f"{where}, roles", row.get("roles"), f"of {' '.join(sorted(ROLES))}"))
     return Person(
         id=row["id"],
         name=row["name"],

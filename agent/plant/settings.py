@@ -55,8 +55,10 @@ class SiteSettings(_Model):
 class BaselineLimits(_Model):
     """Frozen limits found elsewhere (Phase I); they become limit version 1, a change a new version."""
 
-    center: float = Field(description="centre line")
-    sigma: float = Field(gt=0, description="sigma of single values within a subgroup, in the characteristic's unit")
+    center: float = Field(allow_inf_nan=False, description="centre line")
+    sigma: float = Field(
+        gt=0, allow_inf_nan=False, description="sigma of single values within a subgroup, in the characteristic's unit"
+    )
     method: str = Field(default="configured", description="how they were found, e.g. Rbar/d2 of 25 subgroups")
     by: str = Field(default="config", description="who answers for them")
 
@@ -76,8 +78,8 @@ class CharacteristicSettings(_Model):
     chart: Literal["imr", "xbar_r"] = Field(default="imr", description="imr: single values; xbar_r: subgroups")
     n: int = Field(default=1, ge=1, le=25, description="subgroup size; 1 for imr")
     limits: BaselineLimits = Field(description="frozen limits")
-    lsl: float | None = Field(default=None, description="lower specification limit")
-    usl: float | None = Field(default=None, description="upper specification limit")
+    lsl: float | None = Field(default=None, allow_inf_nan=False, description="lower specification limit")
+    usl: float | None = Field(default=None, allow_inf_nan=False, description="upper specification limit")
     rules: dict[str, Literal["ticket", "warning", "off"]] = Field(
         default_factory=dict, description="severity per rule; others: N1, W4 ticket, N3 warning, rest off"
     )
@@ -88,14 +90,17 @@ class CharacteristicSettings(_Model):
 
     @model_validator(mode="after")
     def _fits(self) -> CharacteristicSettings:
+        wrong = []
         if self.entry == "signal" and not (self.source and self.tag):
-            raise ValueError('source and tag are missing; give both, or entry = "manual"')
+            wrong.append('source and tag are missing; give both, or entry = "manual"')
         if self.chart == "imr" and self.n != 1:
-            raise ValueError(f'n = {self.n} with chart = "imr"; take n = 1, or chart = "xbar_r"')
+            wrong.append(f'n = {self.n} with chart = "imr"; take n = 1, or chart = "xbar_r"')
         if self.chart == "xbar_r" and self.n < 2:
-            raise ValueError(f'n = {self.n} with chart = "xbar_r"; a range needs at least 2 values')
+            wrong.append(f'n = {self.n} with chart = "xbar_r"; a range needs at least 2 values')
         if self.lsl is not None and self.usl is not None and self.lsl >= self.usl:
-            raise ValueError(f"lsl = {self.lsl} is not below usl = {self.usl}")
+            wrong.append(f"lsl = {self.lsl} is not below usl = {self.usl}")
+        if wrong:
+            raise ValueError("; ".join(wrong))
         return self
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, text
 
 from agent.outbox.receipts import add_reply
-from agent.relay.rows import accepted, edge_seen, reply
+from agent.relay.rows import accepted, command, edge_seen, reply
 
 __all__ = ["Edges", "add_reply", "pending", "purge_accepted", "purge_replies"]
 
@@ -33,6 +33,12 @@ def purge_replies(conn: Connection, before: datetime, limit: int) -> int:
     taken = select(edge_seen.c.cursor).where(edge_seen.c.edge == reply.c.edge).scalar_subquery()
     old = select(reply.c.seq).where(reply.c.created_at < before, reply.c.seq <= taken).limit(limit)
     return conn.execute(delete(reply).where(reply.c.seq.in_(old))).rowcount
+
+
+def purge_commands(conn: Connection, before: datetime, limit: int) -> int:
+    """Forget clicks that were answered long ago."""
+    old = select(command.c.uuid).where(command.c.received_at < before, command.c.verdict.is_not(None)).limit(limit)
+    return conn.execute(delete(command).where(command.c.uuid.in_(old))).rowcount
 
 
 def purge_accepted(conn: Connection, before: datetime, limit: int) -> int:

@@ -126,6 +126,7 @@ def footprint(plant: Plant, idle_s: float) -> None:
         *shares, idle = cpu_share([*(plant.programs[role].pid for role in ROLES), loop.pid], idle_s)
         loop.kill()
     for role, share in zip(ROLES, shares, strict=True):
+        assert plant.programs[role].running, plant.programs[role].said()
         process = psutil.Process(plant.programs[role].pid)
         memory, (rss, uss) = process.memory_full_info(), libraries_held(role)
         figures = [f"{size / 2**20:.0f}" for size in (memory.rss, memory.uss, rss, uss)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from rig.kit.checks import conservation
+from rig.kit.checks import Book, conservation, same_read_model, settle
 from rig.kit.files import OWNER, STATION, Wish
 from rig.kit.plant import ROLES, Plant
 from rig.kit.programs import until
@@ -114,3 +114,22 @@ def test_a_ticket_after_the_outage_arrives_at_once(plant: Plant) -> None:
         return bool(found) and found[0]["messages"] == 1
 
     until(there, 5, f"group and card of {no}")
+    assert there(), "and nothing more came"
+
+
+@pytest.mark.timeout(60)
+def test_relay_and_edge_end_with_the_same_tickets(plant: Plant) -> None:
+    with plant.api("api", "spc") as spc, plant.api("kiosk", "taker", OWNER) as owner:
+        for event in ("a", "b", "c"):  # the third is counted and not told yet when somebody takes the ticket
+            found = {"event_id": event, "key": {"station": STATION, "characteristic": "gap"}, "rule": "N1"}
+            (done,) = spc.post("/violations", json=found).raise_for_status().json()["results"]
+        assert owner.post(f"/tickets/{done['ticket']}/respond", json={}).json()["occurrences"] == 3
+    settle(plant, 3, 20)
+    edge, relay = (Book(plant.folder / role / f"{role}.db") for role in ROLES)
+    try:
+        assert edge.one("SELECT occurrences FROM ticket WHERE characteristic = 'gap'") == 3
+        assert edge.one("SELECT count(*) FROM ticket") == TICKETS + 2
+        assert same_read_model(edge, relay) == []
+    finally:
+        edge.close()
+        relay.close()

@@ -18,7 +18,7 @@ from agent.metrics import Metrics
 from agent.model import Actor, Click
 from agent.outbox.courier import Courier
 from agent.outbox.inbox import take_receipt
-from agent.outbox.queue import Item, balance, enqueue, revive, void_leases
+from agent.outbox.queue import Item, balance, enqueue, revive, take_void, void, void_leases
 from agent.outbox.rows import far, outbox
 from agent.outbox.settings import LinkSettings
 from agent.outbox.sink import Delivered, Message, Names
@@ -127,7 +127,13 @@ async def relay(folder: Path, far_side: Far):
         clicks = Clicks(store, CLOCK, edges, settings, edge_of, lambda click: who.get(click.open_id))
         clicks.bind(asyncio.get_running_loop())
         edges.bind(asyncio.get_running_loop())
-        handlers = {"fact": take_fact, "people": take_people, "adopt": adopt, "verdict": clicks.take_verdict}
+        handlers = {
+            "fact": take_fact,
+            "people": take_people,
+            "adopt": adopt,
+            "void": take_void,
+            "verdict": clicks.take_verdict,
+        }
         app = link_app(store, CLOCK, Ingress(handlers, KINDS, settings), edges, blobs)
         heard(store, outbox=lambda t: deliver.wake(), reply=edges.wake, verdict=clicks.wake)
         server = uvicorn.Server(
@@ -542,3 +548,29 @@ def test_whatever_the_relay_says_the_edge_lives(tmp_path: Path, body: str) -> No
         await server.wait_closed()
 
     asyncio.run(main())
+
+
+def test_what_an_act_made_void_is_not_sent_after_the_outage(tmp_path: Path) -> None:
+    far_side = Far()
+
+    async def main() -> None:
+        async with relay(tmp_path / "r", far_side) as there, edge(tmp_path / "e") as here:
+            far_side.down = True
+            for key in ("escalation:R2", "escalation:C24"):
+                item = Item("T:boss", "nudge", "escalation", {"n": key}, fold_key=key)
+                await here.store.write(lambda conn, i=item: enqueue(conn, CLOCK.now(), i))
+            await until(lambda: counts(there.store)["accepted"] == 2)
+            await until(lambda: deliver_waits(there.store))
+            await here.store.write(lambda conn: void(conn, CLOCK.now(), "T:boss", "escalation:C24", "answered"))
+            await until(lambda: counts(there.store)["superseded"] == 1)
+            far_side.down = False
+            await until(lambda: settled(here.store) and settled(there.store), 20)
+            assert far_side.story("T:boss") == ["nudge"]
+            assert counts(here.store)["superseded"] == 1
+
+    asyncio.run(main())
+
+
+def deliver_waits(store: Store) -> bool:
+    with store.read() as conn:
+        return set(conn.execute(select(outbox.c.state)).scalars()) == {"waiting"}

@@ -108,6 +108,27 @@ def test_one_problem_is_one_ticket_however_often_it_is_handed_in(world: World) -
     assert len(detail["occurrence_list"]) == 4
 
 
+def test_two_callers_may_count_alike(world: World) -> None:
+    def result(token: str, **more: Any) -> tuple[str, str]:
+        (told,) = world.call("POST", "/api/v1/violations", token=token, json=violation(1, **more)).json()["results"]
+        return told["event_id"], told["result"]
+
+    assert result("api") == ("e1", "opened")
+    assert result("kiosk") == ("e1", "appended")
+    assert result("api") == result("kiosk") == ("e1", "duplicate")
+    with world.store.read() as conn:
+        assert conn.exec_driver_sql("SELECT count(*) FROM occurrence").scalar_one() == 2
+
+
+def test_a_violation_of_a_configured_characteristic_has_its_category(world: World) -> None:
+    def category(characteristic: str) -> str:
+        body = {"event_id": characteristic, "key": {"characteristic": characteristic}, "rule": "N1"}
+        (told,) = world.call("POST", "/api/v1/violations", token="api", json=body).json()["results"]
+        return world.call("GET", f"/api/v1/tickets/{told['ticket']}").json()["category"]
+
+    assert [category("WIDTH"), category("TORQUE")] == ["welding", "other"]
+
+
 def test_what_the_key_leaves_out_is_this_site(world: World) -> None:
     bare = {"event_id": "a", "rule": "N1", "key": {"characteristic": "TORQUE", "station": "OP40"}}
     full = {"event_id": "b", "rule": "N1", "key": {"site": "SZ1", "line": "L3", "station": "OP40", "part_no": "",

@@ -71,7 +71,7 @@ WRONG = [
     ("unknown setting", 'timezone = "Asia/Shanghai"', 'timezon = "Asia/Shanghai"',
      "site.timezon = 'Asia/Shanghai': no such setting; look for a typing error"),
     ("unknown table", "[feishu]  ", "[fieshu]  ", "fieshu = '…': no such setting"),
-    ("missing", 'default_owner = "10021"', "", "tickets.default_owner = '…': missing; config/agent.example.toml"),
+    ("missing", 'default_owner = "10021"', "", "tickets.default_owner = None: missing; config/agent.example.toml"),
     ("wrong type", "port = 8443", 'port = "kiosk"', "edge.port = 'kiosk': Input should be a valid integer"),
     ("too large", "port = 8443", "port = 84430", "edge.port = 84430: Input should be less than or equal to 65535"),
     ("the relay's letter", 'edge = "E3"', 'edge = "R3"', "site.edge = 'R3': edge code, e.g. E3; R… is the relay's own"),
@@ -94,9 +94,14 @@ WRONG = [
     ("source", 'source = "welder"', 'source = "wleder"', "characteristics.bead_width.source = 'wleder': no such table"),
     ("category", 'category = "welding"', 'category = "wedling"',
      "characteristics.bead_width.category = 'wedling': one of"),
-    ("id twice", 'id = "leak_rate"', 'id = "bead_width"', "characteristics.bead_width: this id stands twice"),
+    ("id twice", 'id = "leak_rate"', 'id = "bead_width"', "characteristics.1.id = 'bead_width': this id stands twice"),
     ("limits", "lsl = 400.0", "lsl = 600.0", "lsl = 600.0 is not below usl = 500.0"),
     ("subgroup", "n = 5 ", "n = 1 ", 'n = 1 with chart = "xbar_r"; a range needs at least 2 values'),
+    ("rule", 'N1 = "ticket"', 'N9 = "ticket"', "characteristics.bead_width.rules.N9 = 'ticket': no such rule"),
+    ("infinite centre", "center = 450.0", "center = inf", "characteristics.0.limits.center = inf: "),
+    ("no sigma", "sigma = 8.9", "sigma = nan", "characteristics.0.limits.sigma = nan: "),
+    ("infinite lsl", "lsl = 400.0", "lsl = -inf", "characteristics.0.lsl = -inf: "),
+    ("infinite usl", "usl = 500.0", "usl = inf", "characteristics.0.usl = inf: "),
     ("owner", 'default_owner = "10021"', 'default_owner = "10020"',
      "tickets.default_owner = '10020': not in directory.people_file; add or correct it"),
     ("team", 'team = ["10031"]', 'team = ["10030"]', "characteristics.bead_width.team = '10030': not in directory"),
@@ -121,9 +126,49 @@ def test_several_problems_are_all_listed_each_on_its_line(folder: Path, check: C
         "relay.workers",
         "link.pol_s",
         "feishu.language",
-        "sources",
+        "sources.welder.qos",
         "characteristics.0.limits.sigma",
     }
+
+
+def test_of_several_sources_every_problem_is_listed(folder: Path, check: Check) -> None:
+    spoil(folder, ("qos = 1", "qos = 2"), ("port = 502 ", "port = 0 "), ('order = "CDAB"', 'order = "CADB"'))
+    named = {re.match(r"[\w.]+", line)[0] for line in check()}
+    assert named == {
+        "sources.welder.qos", "sources.leak_tester.port", "sources.leak_tester.registers.0.order",
+    }  # fmt: skip
+
+
+def test_what_is_named_and_is_nowhere_is_listed_by_its_field(folder: Path, check: Check) -> None:
+    spoil(folder, ('station = "OP40"', 'station = "OP41"'), ('category = "welding"', 'category = "wedling"'),
+          ('source = "leak_tester"', 'source = "leek_tester"'))  # fmt: skip
+    named = {re.match(r"[\w.]+", line)[0] for line in check()}
+    assert named == {
+        "characteristics.bead_width.station", "characteristics.bead_width.category", "characteristics.leak_rate.source",
+    }  # fmt: skip
+
+
+def test_everybody_who_is_unknown_is_listed(folder: Path, check: Check) -> None:
+    spoil(folder, ('default_owner = "10021"', 'default_owner = "10020"'), ('fallback = ["10008"]', 'fallback = ["9"]'))
+    spoil(folder, ("it,10001", "it,10009"), file="departments.example.csv")
+    lines = check()
+    for says in (
+        "tickets.default_owner = '10020'",
+        "deadlines.escalation.fallback = '9'",
+        "departments.it.head = '10009'",
+    ):
+        assert any(line.startswith(says) for line in lines), says
+    assert len(lines) == 3
+
+
+def test_every_wrong_line_of_both_tables_is_listed(folder: Path, check: Check) -> None:
+    spoil(folder, ("module-3,engineer", "module-3,enginer"), ("10007,module-3", "10070,module-3"),
+          file="people.example.csv")  # fmt: skip
+    spoil(folder, ("it,10001", ",10001"), file="departments.example.csv")
+    lines = check()
+    assert len(lines) == 3
+    for says in ("roles = 'enginer'", "leader = '10070'", "departments.example.csv, line 5, id = ''"):
+        assert any(says in line for line in lines), says
 
 
 TABLES = [
@@ -131,6 +176,7 @@ TABLES = [
     ("leader", "people", "10007,module-3,engineer", "10070,module-3,engineer", "10021, leader = '10070'", "add the"),
     ("role", "people", "module-3,engineer", "module-3,enginer", "line 5, roles = 'enginer'", "of admin engineer"),
     ("id twice", "people", "10008,孙静", "10007,孙静", "line 4, id = '10007'", "an id of its own"),
+    ("no name", "people", "10008,孙静", "10008,", "line 4, name = ''", "a name"),
     ("no id", "departments", "it,10001", ",10001", "departments.example.csv, line 5, id = ''", "an id of its own"),
 ]  # fmt: skip
 
@@ -142,8 +188,7 @@ def test_a_wrong_table_of_people_names_line_value_and_remedy(
     folder: Path, check: Check, table: str, old: str, new: str, field: str, remedy: str
 ) -> None:
     spoil(folder, (old, new), file=f"{table}.example.csv")
-    (line,) = check()
-    assert field in line
+    (line,) = (line for line in check() if field in line)
     assert remedy in line
 
 

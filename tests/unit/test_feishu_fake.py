@@ -236,9 +236,11 @@ class Rig:
         for n in range(99):
             self.names.people[f"p{n:02}"] = {"id": f"p{n:02}", "name": f"人{n}", "open_id": f"ou_{n:02}"}
 
-    def message(self, kind: str, *, key: str = "k1", tried: datetime | None = None, **payload: Any) -> Message:
+    def message(
+        self, kind: str, *, key: str = "k1", tried: datetime | None = None, attempt: int | None = None, **payload: Any
+    ) -> Message:
         body = {"ticket": NO, "group": f"group:{NO}", "card": f"card:{NO}", **payload}
-        return Message("u-" + key, NO, kind, body, key, START, tried, 1 if tried is None else 2)
+        return Message("u-" + key, NO, kind, body, key, START, tried, attempt or (1 if tried is None else 2))
 
     def deliver(self, kind: str, **more: Any) -> Any:
         return self.sink.deliver(self.message(kind, **more), self.names)

@@ -173,6 +173,21 @@ def test_followers_of_a_group_wait_until_it_is_made(rig: Rig) -> None:
         assert error.value.retry_after is not None, "one lane waits; the far side is not down"
 
 
+def test_followers_of_a_group_that_never_comes_are_dead_with_the_way_out(rig: Rig) -> None:
+    """Order holds within a lane: open_group was settled before them, so it was refused."""
+    for kind, maker, more in (
+        ("post_card", "open_group", {"card_body": card()}),
+        ("add_people", "open_group", {"people": ["p01"]}),
+        ("say", "open_group", {"text": "x"}),
+        ("update_card", "post_card", {"card_body": card()}),
+    ):
+        with pytest.raises(Unreachable):
+            rig.deliver(kind, attempt=3, tried=START, **more)
+        with pytest.raises(Rejected, match=f"never made.*send {maker} again first"):
+            rig.deliver(kind, attempt=4, tried=START, **more)
+    assert rig.far.calls == []
+
+
 # --- cards
 
 
@@ -225,6 +240,22 @@ def test_what_is_gone_is_done(rig: Rig, code: int) -> None:
     assert rig.deliver("update_card", key="k3", card_body=card()).note == "already gone"
     assert rig.deliver("say", key="k4", text=f"{NO} x").note == "already gone"
     assert rig.deliver("add_people", key="k5", people=["p09"]).note == "already gone"
+
+
+def test_a_card_whose_group_is_gone_has_updates_that_are_done(rig: Rig) -> None:
+    opened(rig)
+    rig.far.script["im.message.create"].append(reply(232009))
+    done = rig.deliver("post_card", key="k2", card_body=card())
+    assert done.note == "already gone" and CARD not in done.far
+    rig.names.known |= done.far
+    assert rig.deliver("update_card", key="k3", card_body=card()) == Delivered(note="group is gone")
+
+
+def test_the_new_card_of_a_later_round_goes_to_the_group_of_that_round(rig: Rig) -> None:
+    rig.names.known |= {f"group:{NO}": "oc_old", f"group:{NO}.c2": "oc_new", f"card:{NO}.c2": "om_0"}
+    rig.far.script["im.message.patch"].append(reply(230031))
+    rig.deliver("update_card", key="k4", card=f"card:{NO}.c2", card_body=card())
+    assert rig.far.messages[0]["chat_id"] == "oc_new"
 
 
 def test_people_who_cannot_be_mentioned_are_not_asked_for_at_each_update(rig: Rig) -> None:
@@ -325,6 +356,15 @@ def test_of_several_texts_the_lost_one_is_recognised(rig: Rig) -> None:
     assert isinstance(rig.deliver("say", key="s2", tried=START, text=texts[2], people=["p01"]), Reissue)
 
 
+def test_the_same_words_said_earlier_are_not_taken_for_the_lost_ones(rig: Rig) -> None:
+    opened(rig)
+    rig.deliver("say", key="s0", text=f"{NO} 好了吗", people=[])
+    rig.clock.advance(timedelta(minutes=3))
+    tried = rig.clock.now()
+    rig.clock.advance(timedelta(hours=1))
+    assert isinstance(rig.deliver("say", key="s1", tried=tried, text=f"{NO} 好了吗", people=[]), Reissue)
+
+
 def test_the_words_of_a_repeat_are_those_of_the_first_attempt(rig: Rig) -> None:
     opened(rig)
     due = {"key": "{at}", "args": {"at": {"at": (START + timedelta(hours=2)).isoformat()}}}
@@ -401,6 +441,25 @@ def test_the_secret_comes_from_a_credential_or_a_file(tmp_path: Path, monkeypatc
     (tmp_path / "feishu").write_text(f"{SECRET}\n")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     assert settings.secret() == SECRET
+
+
+def test_a_file_in_a_closed_folder_leaves_the_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.11 raises PermissionError even when asked whether there is a file."""
+    from agent.sinks.feishu.settings import FeishuSettings
+
+    closed = tmp_path / "closed" / "feishu"
+    for name in ("stat", "read_text"):
+        there = getattr(Path, name)
+
+        def refuse(path: Path, *args: object, _there: object = there, **more: object) -> object:
+            if path == closed:
+                raise PermissionError(13, "Permission denied")
+            return _there(path, *args, **more)
+
+        monkeypatch.setattr(Path, name, refuse)
+    (tmp_path / "feishu").write_text(f"{SECRET}\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert FeishuSettings(app_id="cli_a1", app_secret_file=closed).secret() == SECRET
 
 
 @pytest.mark.parametrize(

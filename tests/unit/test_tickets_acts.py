@@ -1,5 +1,6 @@
 """role × state × action: one test per row of the transition table, everything else is refused with a way out."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from agent.deadlines.deadline import find, status
 from agent.deadlines.policy import Policy
 from agent.errors import Refused
 from agent.model import Actor
+from agent.plant.people import Directory
 from agent.records.tickets.model import State
 from agent.records.tickets.rules import ACTIONS, allowed, decide, open_ticket
 
@@ -292,6 +294,32 @@ def test_a_superior_who_was_told_may_act():
     player.run(T0 + 2 * HOUR)
     assert player.ticket.owner == "u_own2"
     assert player.do(3 * HOUR, "respond", "u_lead2").state is State.RESPONDED
+
+
+GONE = replace(WHO, people={**WHO.people, **{p: replace(WHO.people[p], active=False) for p in ("u_own", "u_qe")}})
+
+
+@pytest.mark.parametrize("via", ["kiosk", "feishu", "admin"])
+@pytest.mark.parametrize("person", ["u_own", "u_qe"])  # the owner; a member of the team
+def test_whoever_has_left_does_nothing(person, via):
+    ticket = Player().ticket
+    assert {"u_own", "u_qe"} <= {ticket.owner, *ticket.members}
+    for who in (actor(person, via), Actor(person, frozenset(), via)):
+        for action in ACTIONS:
+            with pytest.raises(Refused, match=r"refused\.inactive$"):
+                decide(ticket, action, FULL, who, T0 + HOUR, "u", GONE)
+        assert allowed(ticket, who, GONE) == []
+
+
+def test_an_unknown_number_does_nothing_where_there_is_a_directory():
+    ticket = Player().ticket
+    for via in ("kiosk", "feishu"):
+        stranger = Actor("77777", frozenset(), via)
+        with pytest.raises(Refused, match=r"refused\.inactive$"):
+            decide(ticket, "comment", FULL, stranger, T0 + HOUR, "u", WHO)
+        assert [e.kind for e in decide(ticket, "comment", FULL, stranger, T0 + HOUR, "u", Directory())] == ["commented"]
+    desk = Actor("77777", frozenset(), "admin")
+    assert [e.kind for e in decide(ticket, "comment", FULL, desk, T0 + HOUR, "u", WHO)] == ["commented"]
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,18 @@ def test_blobs_are_named_by_what_they_hold(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == [sha], "no temporary files stay"
 
 
+def test_a_blob_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("agent.blobs.os.fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            Blobs(tmp_path).put(b"photo")
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+    assert Blobs(tmp_path).put(b"photo"), "and it can be written later"
+
+
 def test_a_failing_task_is_started_again_and_stops_when_told() -> None:
     runs: list[int] = []
     reasons: list[str] = []

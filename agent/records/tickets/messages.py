@@ -38,7 +38,7 @@ class OutMessage:
     hold_s: int | None = None
 
     def lane(self, no: str) -> str:
-        """Order holds within a lane: the ticket's, for all that needs its group; a direct message waits for no group."""
+        """Order holds within a lane: the ticket's for what needs its group; a direct message waits for no group."""
         return f"{no}:{self.payload['person']}" if self.kind == "nudge" else no
 
 

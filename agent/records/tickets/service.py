@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from agent.deadlines.policy import Policy
 from agent.errors import Refused
 from agent.model import SYSTEM, Actor, Text, text
-from agent.outbox.queue import Item, enqueue, supersede
+from agent.outbox.queue import Item, enqueue, void
 from agent.plant.directory import directory
 from agent.plant.latches import acted
 from agent.plant.people import Directory
@@ -171,8 +171,9 @@ class Tickets:
     def _opening(self, seen: Occurrence) -> Opening:
         key, setup = seen.key, self._setup
         name = setup.labels.get(f"characteristic:{key.characteristic}", key.characteristic or key.station or "—")
+        category = setup.categories.get(key.characteristic or "", setup.other)
         return Opening(
-            channel="api", category=setup.categories.get(key.characteristic or "", setup.other), severity=seen.severity or "watch",
+            channel="api", category=category, severity=seen.severity or "watch",
             title=text("tickets.title.rules", characteristic=name, rules=", ".join(seen.rules)),
             site=key.site, line=key.line, station=key.station, part_no=key.part_no,
             characteristic=key.characteristic, stream=key.stream, figures=dict(seen.figures),
@@ -237,7 +238,7 @@ class Tickets:
                 continue
             for fold_key in voided(before, after) if before is not None else ():
                 for lane in lanes_of(conn, after.no):
-                    supersede(conn, now, lane, fold_key, "void: somebody acted")
+                    void(conn, now, lane, fold_key, "void: somebody acted")
             self._say(conn, now, before, after, event, who)
             if before is not None and before.state is State.NEW and after.state is not State.NEW:
                 acted(conn, after.no)
@@ -252,8 +253,8 @@ class Tickets:
         enqueue(conn, now, Item(after.no, "fact", "fact", event.as_json(), uuid=event.uuid))
         for index, out in enumerate(messages(before, after, event, who, now)):
             enqueue(conn, now, Item(
-                out.lane(after.no), out.kind, out.cls, _with_blobs(out, after), uuid=derived(event.uuid, out.kind, index),
-                fold_key=out.fold_key,
+                out.lane(after.no), out.kind, out.cls, _with_blobs(out, after),
+                uuid=derived(event.uuid, out.kind, index), fold_key=out.fold_key,
             ))  # fmt: skip
             if out.kind in ("post_card", "update_card"):
                 values = {"card_sent_at": now, "card_due_at": None}

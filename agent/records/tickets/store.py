@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
 
 from agent.model import Actor
 from agent.outbox.rows import ACTIVE, outbox
@@ -162,9 +162,9 @@ def of_ticket(no: str) -> ColumnElement[bool]:
 
 
 def lanes_of(conn: Connection, no: str) -> Sequence[str]:
-    """The lanes in which something of a ticket waits."""
+    """The lanes in which something of a ticket is not settled yet."""
     return conn.execute(
-        select(outbox.c.lane).distinct().where(of_ticket(no), outbox.c.state == "waiting")
+        select(outbox.c.lane).distinct().where(of_ticket(no), outbox.c.state.in_(ACTIVE))
     ).scalars().all()  # fmt: skip
 
 

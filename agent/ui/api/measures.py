@@ -84,9 +84,9 @@ async def hand_in(
 
     def job(conn: Connection) -> Answer:
         now = parts.clock.now()
-        return once(conn, now, ask, lambda: Answer(200, {
-            "results": [_occur(conn, now, parts, caller, v) for v in found]
-        }))
+        return once(
+            conn, now, ask, lambda: Answer(200, {"results": [_occur(conn, now, parts, caller, v) for v in found]})
+        )
 
     return (await parts.store.write(job)).response()
 
@@ -94,7 +94,7 @@ async def hand_in(
 def _occur(
     conn: Connection, now: datetime, parts: EdgeParts, caller: Caller, seen: shapes.ViolationIn
 ) -> dict[str, Any]:
-    """One violation. A time ahead of ours is taken as now. Event ids are the caller's own: two may both count 1, 2, 3."""
+    """One violation. A time ahead of ours is taken as now; event ids are each caller's: two may both count 1, 2, 3."""
     at = min(seen.at or now, now)
     figures = {} if seen.value is None else {"value": seen.value}
     occurrence = Occurrence(

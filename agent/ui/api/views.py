@@ -62,17 +62,23 @@ def ticket(found: Ticket, now: datetime, who: Directory, counts: Mapping[str, in
 
 
 def outboxes(conn: Connection, numbers: Iterable[str]) -> dict[str, dict[str, int]]:
-    """Per ticket how many messages wait, were delivered, are dead; one question for all of them."""
+    """Per ticket how many messages wait, were delivered, are dead; one question for all of them.
+
+    A ticket's lanes are NO and, for direct messages, NO:PERSON; the range of the index may hold other tickets' too.
+    """
     counts = {no: {"waiting": 0, "delivered": 0, "dead": 0} for no in numbers}
+    if not counts:
+        return counts
     rows = conn.execute(
         select(outbox.c.lane, outbox.c.state, func.count())
-        .where(outbox.c.lane.in_(counts))
+        .where(outbox.c.lane >= min(counts), outbox.c.lane < f"{max(counts)};")
         .group_by(outbox.c.lane, outbox.c.state)
     )
-    for lane, state, n in rows if counts else ():
+    for lane, state, n in rows:
+        of_ticket = counts.get(lane.partition(":")[0], {})
         kind = "waiting" if state in ACTIVE else state
-        if kind in counts[lane]:
-            counts[lane][kind] += n
+        if kind in of_ticket:
+            of_ticket[kind] += n
     return counts
 
 

@@ -72,7 +72,8 @@ def counted_once(edge: Book, load: Load) -> list[str]:
     wrong = list(load.caller.wrong)
     unknown = load.publisher.acked - {n for sent in load.publisher.sent.values() for n in sent}
     wrong += [f"acknowledged but never sent: {sorted(unknown)[:5]}"] if unknown else []
-    handed_in = {row["event_id"] for row in edge.rows("SELECT event_id FROM occurrence WHERE event_id LIKE 'rig-%'")}
+    kept = edge.rows("SELECT event_id FROM occurrence WHERE event_id LIKE 'rig-spc:rig-%'")
+    handed_in = {row["event_id"].removeprefix("rig-spc:") for row in kept}
     wrong += _differ("violations by API", set(load.caller.accepted), handed_in)
     for name, sent in load.publisher.sent.items():
         points = edge.rows(

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 WINDOW = timedelta(hours=10)
 NOT_YET_S = 2.0
 PATIENCE = 3
-"""Attempts for which a message waits for what it needs: an edge hands back far ids that a new relay does not know yet."""
+"""Attempts for which a message waits for what it needs: an edge hands back far ids that a new relay lacks."""
 _CHATS = "/open-apis/im/v1/chats"
 _BOT_OUTSIDE = 232011
 Words = Callable[[Any], str]

@@ -25,7 +25,9 @@ _AT = re.compile(r"<at [^>]*>.*?</at>|@_user_\d+|@_all")
 Item = Mapping[str, Any]
 
 
-def look_up(client: FeishuClient, message: Message, chat: str, mine: Callable[[Item], bool], earlier: timedelta = _EARLIER) -> str | None:
+def look_up(
+    client: FeishuClient, message: Message, chat: str, mine: Callable[[Item], bool], earlier: timedelta = _EARLIER
+) -> str | None:
     """The id of the app's message in the chat that this one became, from a little before its first attempt on.
 
     An app that may not read the chat (scope im:message.group_msg) cannot know: None, and the message is sent again.
