@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ def test_a_value_beyond_the_limit_opens_a_ticket_and_lights_the_tile(world: Worl
     measure(world, [100.0])
     assert world.call("GET", "/api/v1/kiosk").json()["tiles"][0]["attention"] == "now"  # latched
     world.call("POST", f"/api/v1/tickets/{answer['ticket']}/respond", badge="20002", json={})
+    asyncio.run(world.pipeline.refresh_latches())  # as the edge does after each commit that touched one
     assert world.call("GET", "/api/v1/kiosk").json()["tiles"][0]["attention"] == "none"
 
 

@@ -85,7 +85,6 @@ class World:
     def open(self) -> None:
         upgrade(self.store.path)
         self.store.open()
-        self.store.on_commit(lambda topics: self.pipeline.refresh_latches() if "latch" in topics else None)
         asyncio.run(self.pipeline.load())
         self.kiosk, self.api = self.store.submit(self._fill).result()
 
