@@ -14,7 +14,7 @@ from agent.collectors import SETTINGS as COLLECTOR_SETTINGS
 from agent.deadlines.settings import DeadlineSettings
 from agent.errors import ConfigError
 from agent.outbox.settings import LinkSettings
-from agent.plant.settings import CharacteristicSettings, DirectorySettings, SiteSettings
+from agent.plant.settings import SPREAD, CharacteristicSettings, DirectorySettings, SiteSettings
 from agent.records.tickets.settings import TicketSettings
 from agent.relay.settings import RelaySettings
 from agent.sinks.feishu.settings import FeishuSettings
@@ -97,8 +97,8 @@ def _references(config: Config, c: CharacteristicSettings) -> Iterator[ConfigErr
     if c.entry == "signal" and c.source not in config.sources:
         yield ConfigError(f"{where}.source", c.source, f"no such table; one of {sorted(config.sources)}")
     for rule, severity in c.rules.items():
-        if rule not in RULES:
-            yield ConfigError(f"{where}.rules.{rule}", severity, f"no such rule; one of {', '.join(RULES)}")
+        if rule not in RULES and rule != SPREAD:
+            yield ConfigError(f"{where}.rules.{rule}", severity, f"no such rule; one of {', '.join(RULES)}, {SPREAD}")
 
 
 def _repeats(characteristics: Sequence[CharacteristicSettings]) -> Iterator[ConfigError]:

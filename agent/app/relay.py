@@ -67,7 +67,7 @@ class Relay(Role):
             "verdict": self.clicks.take_verdict,
         }  # fmt: skip
         self.ingress = Ingress(handlers, self.sink.kinds, settings)
-        self.link = link_app(store, clock, self.ingress, self.edges, self.blobs)
+        self.link = link_app(store, clock, self.ingress, self.edges, self.blobs, self._office)
         self.desk = build_desk(store, self.metrics, self.ready, self._present)
         self.admin = build_relay_admin(store, clock)
         self.on_topic("outbox", lambda topics: self.deliver.wake())
@@ -103,6 +103,10 @@ class Relay(Role):
         finally:
             self.sink.close()
             await asyncio.to_thread(self.feishu.stop)
+
+    def _office(self) -> bool:
+        """Feishu can be reached: it hears us, and we hear it."""
+        return self.feishu.health().state == "open" and not self.deliver.down
 
     def _delivers(self) -> bool:
         """The delivering task has turned within the last minute."""

@@ -71,6 +71,7 @@ class Polled(Answer):
 
     replies: list[Reply]
     last: int
+    office: bool = True
 
 
 A = TypeVar("A", bound=Answer)
@@ -85,6 +86,8 @@ class LinkState:
     last_contact_at: datetime | None = None
     drained: bool = False
     """True once the replies that waited at the last contact have been applied."""
+    office: bool = False
+    """True while the relay can reach Feishu."""
 
 
 class Courier:
@@ -174,9 +177,10 @@ class Courier:
 
     def _lost(self, reason: str) -> None:
         if self.state.up or self.state.since is None:
+            first = self.state.since is None
             self.state.up, self.state.since = False, self._clock.now()
-            log.warning("link down: %s", reason)
-        self.state.drained = False
+            log.log(logging.INFO if first else logging.WARNING, "link down: %s", reason)
+        self.state.drained = self.state.office = False
         self._drained.clear()
 
     async def _pull(self) -> None:
@@ -185,6 +189,7 @@ class Courier:
         after = await self._store.write(cursor)
         query = {"edge": self._edge, "cursor": after, "wait": wait}
         body = await self._call(Polled, "GET", "/v1/replies", params=query, timeout_s=wait + 10)
+        self.state.office = body.office
         if after > body.last:
             log.warning("the relay is older than what it has told us: it was restored; sending it what it lost")
             await self._store.write(self._restored)

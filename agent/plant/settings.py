@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+SPREAD = "R-N1"
+"""Rule N1 on the chart of ranges (moving ranges): the spread, not the location, is out of control."""
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,40}$")]
 
 
@@ -81,7 +83,8 @@ class CharacteristicSettings(_Model):
     lsl: float | None = Field(default=None, allow_inf_nan=False, description="lower specification limit")
     usl: float | None = Field(default=None, allow_inf_nan=False, description="upper specification limit")
     rules: dict[str, Literal["ticket", "warning", "off"]] = Field(
-        default_factory=dict, description="severity per rule; others: N1, W4 ticket, N3 warning, rest off"
+        default_factory=dict,
+        description="severity per rule; others: N1, W4 ticket; N3 warning; R-N1 (ranges) ticket, imr warning",
     )
     owner: str | None = Field(default=None, description="employee number of who answers for it")
     team: list[str] = Field(default_factory=list, description="employee numbers brought into the group")

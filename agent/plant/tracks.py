@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select
 
 from agent.plant.rows import limit_version, point, stream
-from agent.plant.settings import CharacteristicSettings
+from agent.plant.settings import SPREAD, CharacteristicSettings
 from agent.spc.charts import load_chart
 from agent.spc.charts.base import Chart, ChartPoint
 from agent.spc.limits import Limits
@@ -35,6 +35,8 @@ class Track:
     name: str
     chart: Chart
     severity: Mapping[str, Severity]
+    spread: Severity
+    """Of a violation on the dispersion chart."""
     specification: Specification
     groups: Subgroups
     version: int
@@ -112,12 +114,14 @@ def load_track(conn: Connection, settings: CharacteristicSettings, name: str, li
         row_id, values = row.id, {k: getattr(row, k) for k in ("seq", "open", "reset_seq", "episode", "clean")}
         if row.limit_version != limits.version:
             values |= {"reset_seq": row.seq, "open": []}
-    severity = severities(settings.rules)
-    chart = load_chart(settings.chart)(limits, watched(severity))
+    severity = severities({rule: how for rule, how in settings.rules.items() if rule != SPREAD})
+    spread = Severity(settings.rules.get(SPREAD, "ticket" if settings.n > 1 else "warning"))
+    dispersion_rules = () if spread is Severity.OFF else ("N1",)
+    chart = load_chart(settings.chart)(limits, watched(severity), None, dispersion_rules)
     groups = Subgroups(settings.n)
     groups.restore(values.pop("open"))
     specification = Specification(settings.lsl, settings.usl)
-    track = Track(row_id, settings, name, chart, severity, specification, groups, limits.version, **values)
+    track = Track(row_id, settings, name, chart, severity, spread, specification, groups, limits.version, **values)
     history = conn.execute(
         select(point.c.y, point.c.dispersion)
         .where(point.c.stream == row_id, point.c.seq > track.reset_seq)
@@ -145,9 +149,10 @@ def take(track: Track, value: float, at: datetime) -> Charted | None:
 def _judge(track: Track, charted: ChartPoint, values: tuple[float, ...], at: datetime) -> Charted:
     track.seq += 1
     found = split(charted.flags, track.severity)
-    spread = split(charted.dispersion_flags, track.severity)
+    spread = tuple(f"R-{rule}" for rule in charted.dispersion_flags)
     beyond = next((side for v in values if (side := track.specification.check(v))), None)
-    ticket_rules = (*found.ticket, *(f"R-{rule}" for rule in spread.ticket))
+    ticket_rules = (*found.ticket, *(spread if track.spread is Severity.TICKET else ()))
+    warning_rules = (*found.warning, *(spread if track.spread is Severity.WARNING else ()))
     if ticket_rules or beyond:
         track.clean = 0
         track.episode = track.episode or at.isoformat()
@@ -155,10 +160,10 @@ def _judge(track: Track, charted: ChartPoint, values: tuple[float, ...], at: dat
         track.clean += 1
         if track.clean >= REARM:
             track.episode, track.clean = None, 0
-    rules = (*charted.flags, *(f"R-{rule}" for rule in charted.dispersion_flags))
+    rules = (*charted.flags, *spread)
     return Charted(
         track.seq, at, charted.y, charted.dispersion, values, rules, ticket_rules,
-        (*found.warning, *(f"R-{rule}" for rule in spread.warning)), beyond,
+        warning_rules, beyond,
         datetime.fromisoformat(track.episode) if track.episode and (ticket_rules or beyond) else None,
     )  # fmt: skip
 

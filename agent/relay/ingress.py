@@ -130,8 +130,11 @@ class Ingress:
 class Link:
     """The routes behind the link's socket."""
 
-    def __init__(self, store: Store, clock: Clock, ingress: Ingress, edges: Edges, blobs: Blobs) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, ingress: Ingress, edges: Edges, blobs: Blobs, office: Callable[[], bool]
+    ) -> None:
         self._store, self._clock, self._ingress, self._edges, self._blobs = store, clock, ingress, edges, blobs
+        self._office = office
         self._epoch: str | None = None
 
     async def epoch(self) -> str:
@@ -149,16 +152,17 @@ class Link:
     async def replies(self, request: Request, edge: str, cursor: int = 0, wait: float = 0) -> dict[str, Any]:
         """Replies after the cursor; waits up to `wait` seconds for the first."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + min(wait, 60)
+        deadline, office = loop.time() + min(wait, 60), self._office()
         self._edges.seen(edge)
         while True:
             fresh = self._edges.event(edge)
             rows, last = await self._store.write(lambda conn: self._pending(conn, edge, cursor))
             left = deadline - loop.time()
-            if rows or cursor > last or left <= 0 or await request.is_disconnected():
-                return {"epoch": await self.epoch(), "replies": rows, "last": last}
+            told = rows or cursor > last or left <= 0 or self._office() is not office
+            if told or await request.is_disconnected():
+                return {"epoch": await self.epoch(), "replies": rows, "last": last, "office": self._office()}
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(left, 5)):
+                async with asyncio.timeout(min(left, 2)):
                     await fresh.wait()
 
     def _pending(self, conn: Connection, edge: str, cursor: int) -> tuple[list[dict[str, Any]], int]:
@@ -180,9 +184,11 @@ class Link:
         return {"epoch": await self.epoch()}
 
 
-def link_app(store: Store, clock: Clock, ingress: Ingress, edges: Edges, blobs: Blobs) -> FastAPI:
-    """The HTTP application behind the link's socket."""
-    link = Link(store, clock, ingress, edges, blobs)
+def link_app(
+    store: Store, clock: Clock, ingress: Ingress, edges: Edges, blobs: Blobs, office: Callable[[], bool] = lambda: True
+) -> FastAPI:
+    """The HTTP application behind the link's socket. `office`: whether Feishu can be reached, told to the edges."""
+    link = Link(store, clock, ingress, edges, blobs, office)
     app = FastAPI(title="Andon link", openapi_url=None)
     app.post("/v1/items")(link.items)
     app.get("/v1/replies")(link.replies)

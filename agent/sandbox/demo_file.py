@@ -72,7 +72,7 @@ def _characteristic(c: Mapping[str, Any]) -> dict[str, Any]:
     kept = ("id", "name", "unit", "decimals", "station", "entry", "source", "tag", "chart", "n", "lsl", "usl")
     return {name: c[name] for name in kept if c[name] is not None} | {
         "limits": {"center": c["center"], "sigma": c["sigma"]}, "owner": OWNERS[c["owner"]], "team": ["10031"],
-        "category": "dimension",
+        "category": "dimension", "rules": {"R-N1": "off"} if c["n"] == 1 else {},
     }  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def _table(name: str, values: Mapping[str, Any]) -> Iterator[str]:
 def _toml(value: Any) -> str:
     """A TOML value: strings, numbers, booleans, lists and inline tables (JSON's strings are TOML's)."""
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
+        return "{ " + ", ".join(f"{json.dumps(k)} = {_toml(v)}" for k, v in value.items()) + " }"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_toml(v) for v in value) + "]"
     return json.dumps(value, ensure_ascii=False)

@@ -125,10 +125,17 @@ def floor(plant: Plant, folder: Path, card: Any, calls: int) -> list[float]:
     return took
 
 
-def show(what: str, seconds: list[float], base: list[float] | None = None) -> None:
+def percentiles(seconds: list[float]) -> tuple[float, float]:
     ordered = sorted(seconds)
-    p50, p99 = median(ordered), ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
-    ratio = "" if base is None else f"  {p50 / median(base):5.1f} x floor (p99 {p99 / median(base):5.1f} x)"
+    return median(ordered), ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+
+
+def show(what: str, seconds: list[float], base: list[float] | None = None) -> None:
+    p50, p99 = percentiles(seconds)
+    ratio = ""
+    if base is not None:
+        floor50, floor99 = percentiles(base)
+        ratio = f"  p50 {p50 / floor50:5.1f} x, p99 {p99 / floor99:5.1f} x floor"
     print(f"{what:<46} p50 {p50 * 1e3:7.1f} ms  p99 {p99 * 1e3:7.1f} ms{ratio}")
 
 

@@ -94,7 +94,7 @@ def office(link: LinkState, waits: Waiting, now: datetime) -> Json:
     """The link to the office (contract: office)."""
     n, oldest = waits
     age = None if oldest is None else max(0, round((now - oldest).total_seconds()))
-    return {"up": link.up, "since": _iso(link.since), "waiting": n, "oldest_s": age}
+    return {"up": link.up and link.office, "since": _iso(link.since), "waiting": n, "oldest_s": age}
 
 
 def sources(known: Iterable[SourceHealth], now: datetime) -> Json:
