@@ -50,8 +50,22 @@ export async function ask<T>(path: string, body?: unknown, method = body === und
 export async function open(chatId: string): Promise<void> {
   if (chosen.value !== chatId) outcome.value = null;
   chosen.value = chatId;
+  const heard: Row[] = (early = []);
   const found = await ask<{ messages: Row[] }>(`groups/${encodeURIComponent(chatId)}/messages?limit=200`);
-  if (found && chosen.value === chatId) rows.value = found.messages;
+  if (found && chosen.value === chatId) rows.value = heard.reduce(join, found.messages);
+  if (early === heard) early = null;
+}
+
+/** What the stream tells of the conversation while it is being read: the answer may be older than that. */
+let early: Row[] | null = null;
+
+function same(one: Row, other: Row): boolean {
+  if (one.kind === "message" && other.kind === "message") return one.message_id === other.message_id;
+  return one.kind === other.kind && JSON.stringify(one) === JSON.stringify(other);
+}
+
+function join(list: Row[], row: Row): Row[] {
+  return put(list, row, (one) => same(one, row));
 }
 
 function put<T>(list: T[], item: T, same: (one: T) => boolean): T[] {
@@ -64,8 +78,12 @@ function patch(part: Partial<Snapshot>): void {
 }
 
 function message(given: Message): void {
-  if (given.chat_id !== chosen.value) return;
-  rows.value = put<Row>(rows.value, given, (one) => one.kind === "message" && one.message_id === given.message_id);
+  if (given.chat_id === chosen.value) hear(given);
+}
+
+function hear(row: Row): void {
+  early?.push(row);
+  rows.value = join(rows.value, row);
 }
 
 /** One event of the stream. */
@@ -80,7 +98,7 @@ export function receive(event: string, data: unknown): void {
     group: () => patch({ groups: put(now.groups, data as Group, (one) => one.chat_id === (data as Group).chat_id) }),
     message: () => message(data as Message),
     system: () => {
-      if ((data as SystemRow).chat_id === chosen.value) rows.value = [...rows.value, { ...(data as SystemRow), kind: "system" }];
+      if ((data as SystemRow).chat_id === chosen.value) hear({ ...(data as SystemRow), kind: "system" });
     },
     person: () => patch({ people: put(now.people, data as Person, (one) => one.id === (data as Person).id) }),
     call: () => patch({ calls: [data as Call, ...now.calls].slice(0, CALLS) }),
