@@ -96,10 +96,14 @@ def supersede(conn: Connection, now: datetime, lane: str, fold_key: str, reason:
 
 
 def void(conn: Connection, now: datetime, lane: str, fold_key: str, reason: str) -> int:
-    """Drop what an act made void: here if it still waits, else ask the relay to, which may not have sent it yet."""
+    """Drop what an act made void, here and at the relay, which may not have sent it yet.
+
+    What waits here may be on its way in this moment, so the relay is asked in any case.
+    """
+    mine = select(outbox.c.id).where(_active(lane), outbox.c.fold_key == fold_key).limit(1)
+    known = conn.execute(mine).first() is not None
     dropped = supersede(conn, now, lane, fold_key, reason)
-    gone = select(outbox.c.id).where(_active(lane), outbox.c.state == "sent", outbox.c.fold_key == fold_key)
-    if conn.execute(gone.limit(1)).first() is not None:
+    if known:
         enqueue(conn, now, Item("void", "void", "verdict", {"lane": lane, "fold_key": fold_key, "reason": reason}))
     return dropped
 

@@ -128,9 +128,8 @@ def test_drift_to_card_to_button_to_state_everywhere(demo: Demo, browser: Browse
     shoot(sandbox, "demo-responded")
     assert kiosk_errors == [] and sandbox_errors == []
 
-    # time goes on: the next deadlines pass, and the superior is told, once
-    sandbox.get_by_test_id("forward-next").click()
-    for _ in range(26):
+    # time goes on: the deadline of the next step passes, and the superior is told, once
+    for _ in range(25):
         sandbox.get_by_test_id("forward-hour").click()
     expect(sandbox.get_by_test_id("direct")).to_contain_text("黄志远", timeout=15_000)
     late = {t["no"]: t for t in demo.tickets()}[ticket["no"]]
@@ -141,6 +140,9 @@ def test_drift_to_card_to_button_to_state_everywhere(demo: Demo, browser: Browse
     shoot(sandbox, "demo-escalated")
     history = json.loads(demo.andon("tickets", "show", ticket["no"], "--json"))["history"]
     assert [e["kind"] for e in history].count("escalated") == 1
+    before = sandbox.get_by_test_id("plant-time").inner_text()
+    sandbox.get_by_test_id("forward-next").click()
+    expect(sandbox.get_by_test_id("plant-time")).not_to_have_text(before)
 
 
 @pytest.mark.timeout(120)
