@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from agent.blobs import Blobs
 from agent.clock import SystemClock
@@ -36,7 +36,7 @@ from agent.relay.deliver import Deliver
 from agent.relay.ingress import Ingress, link_app
 from agent.relay.names import StoreNames, adopt
 from agent.relay.replies import Edges, add_reply, purge_replies
-from agent.relay.rows import reply
+from agent.relay.rows import edge_seen, reply
 from agent.relay.settings import RelaySettings
 from agent.store.facts import count, epoch
 from agent.store.schema import upgrade
@@ -458,6 +458,7 @@ def test_replies_are_forgotten_only_once_their_edge_has_them(tmp_path: Path) -> 
             async with edge(tmp_path / "e") as here:
                 await raise_one(here)
                 await until(lambda: settled(here.store) and settled(there.store))
+                await until(lambda: cursor_at_relay(there.store) == newest_reply(there.store) > 0)
             future = CLOCK.now() + timedelta(days=400)
             await there.store.write(lambda conn: add_reply(conn, CLOCK.now(), "E3", "receipt", {"uuid": "x"}))
             await there.store.write(lambda conn: purge_replies(conn, future, 1000))
@@ -465,6 +466,16 @@ def test_replies_are_forgotten_only_once_their_edge_has_them(tmp_path: Path) -> 
                 assert [r.payload["uuid"] for r in conn.execute(select(reply))] == ["x"]
 
     asyncio.run(main())
+
+
+def cursor_at_relay(store: Store) -> int:
+    with store.read() as conn:
+        return conn.execute(select(edge_seen.c.cursor)).scalar_one()
+
+
+def newest_reply(store: Store) -> int:
+    with store.read() as conn:
+        return conn.execute(select(func.max(reply.c.seq))).scalar_one()
 
 
 def test_what_was_delivered_but_not_receipted_is_not_made_twice_after_the_relay_lost_its_store(tmp_path: Path) -> None:
