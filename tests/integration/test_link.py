@@ -585,3 +585,30 @@ def test_what_an_act_made_void_is_not_sent_after_the_outage(tmp_path: Path) -> N
 def deliver_waits(store: Store) -> bool:
     with store.read() as conn:
         return set(conn.execute(select(outbox.c.state)).scalars()) == {"waiting"}
+
+
+def test_a_relay_restored_from_yesterday_is_told_what_it_lost(tmp_path: Path) -> None:
+    far_side = Far()
+
+    async def main() -> None:
+        async with relay(tmp_path / "r", far_side):
+            pass
+        yesterday = (tmp_path / "r" / "relay.db").read_bytes()
+        async with relay(tmp_path / "r", far_side) as there, edge(tmp_path / "e") as here:
+            no = await raise_one(here)
+            await until(lambda: settled(here.store) and settled(there.store))
+            await until(lambda: cursor_at_relay(there.store) == newest_reply(there.store) > 0)
+        (tmp_path / "r" / "relay.db").write_bytes(yesterday)
+        async with relay(tmp_path / "r", far_side) as there, edge(tmp_path / "e") as here:
+            await until(lambda: edge_known(there.store, no))
+            verdict = await asyncio.wrap_future(there.on_click(click(no, "ev1")))
+            assert verdict.level == "success"
+            await until(lambda: settled(here.store) and settled(there.store))
+        assert far_side.story(no) == ["open_group", "post_card", "update_card"], "nothing is made again"
+
+    asyncio.run(main())
+
+
+def edge_known(store: Store, no: str) -> bool:
+    with store.read() as conn:
+        return edge_of(conn, no) is not None
