@@ -86,8 +86,8 @@ class LinkState:
     last_contact_at: datetime | None = None
     drained: bool = False
     """True once the replies that waited at the last contact have been applied."""
-    office: bool = False
-    """True while the relay can reach Feishu."""
+    office: bool = True
+    """False while the relay says that it cannot reach Feishu."""
 
 
 class Courier:
@@ -180,7 +180,7 @@ class Courier:
             first = self.state.since is None
             self.state.up, self.state.since = False, self._clock.now()
             log.log(logging.INFO if first else logging.WARNING, "link down: %s", reason)
-        self.state.drained = self.state.office = False
+        self.state.drained = False
         self._drained.clear()
 
     async def _pull(self) -> None:
