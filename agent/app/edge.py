@@ -126,7 +126,7 @@ class Edge(Role):
     def _refreshed(self, task: asyncio.Future[None]) -> None:
         self._refreshing.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("tiles keep their lamps for now: %s", error)
+            log.warning("tiles keep their lamps until the next change: %s", error)
 
     def _people(self, conn: Connection) -> None:
         settings = self.config.directory

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -45,7 +46,7 @@ def lock(folder: Path) -> TextIO:
     return file
 
 
-class Role:
+class Role(ABC):
     """What edge and relay have in common: a folder, a store, tasks, and how they start and stop."""
 
     name = ""
@@ -58,13 +59,13 @@ class Role:
         self.not_ready: str | None = "starting"
         self._on_topic: list[tuple[str, Callable[[frozenset[str]], None]]] = []
 
+    @abstractmethod
     async def start(self) -> None:
         """Load what the store holds. Called with the store open."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tasks(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """The core tasks: a failure of one ends the process, and systemd starts it anew."""
-        raise NotImplementedError
 
     def ready(self) -> str | None:
         """None when ready, else the reason why not."""
