@@ -58,7 +58,9 @@ class Edge(Role):
             occur_of(site, self.tickets), self.metrics,
         )  # fmt: skip
         handlers: dict[str, Apply] = {"receipt": take_receipt, "command": partial(take_command, self.tickets)}
-        self.courier = Courier(self.store, clock, config.link, site.edge, handlers, self.blobs.path, self._resync)
+        self.courier = Courier(
+            self.store, clock, config.link, site.edge, handlers, self.blobs.path, self._resync, self.tickets.take_back
+        )
         parts = EdgeParts(
             site=site, edge=config.edge, characteristics=config.characteristics,
             categories=config.tickets.categories, clock=clock, store=self.store, metrics=self.metrics,

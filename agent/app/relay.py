@@ -23,7 +23,7 @@ from agent.outbox.queue import purge, take_void
 from agent.plant.directory import person_row, take_people
 from agent.plant.rows import person
 from agent.records.tickets.service import take_fact
-from agent.records.tickets.store import edge_of
+from agent.records.tickets.store import edge_of, told_by
 from agent.relay.clicks import Clicks
 from agent.relay.deliver import Deliver
 from agent.relay.ingress import Ingress, link_app
@@ -67,7 +67,7 @@ class Relay(Role):
             "verdict": self.clicks.take_verdict,
         }  # fmt: skip
         self.ingress = Ingress(handlers, self.sink.kinds, settings)
-        self.link = link_app(store, clock, self.ingress, self.edges, self.blobs, self._office)
+        self.link = link_app(store, clock, self.ingress, self.edges, self.blobs, told_by, self._office)
         self.desk = build_desk(store, self.metrics, self.ready, self._present)
         self.admin = build_relay_admin(store, clock)
         self.on_topic("outbox", lambda topics: self.deliver.wake())

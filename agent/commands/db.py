@@ -16,6 +16,7 @@ from agent.errors import AgentError, ConfigError
 from agent.outbox.queue import balance
 from agent.store import audit
 from agent.store.engine import driver, open_reader, open_writer
+from agent.store.facts import mark_copy
 from agent.store.schema import HEAD, upgrade
 
 
@@ -91,6 +92,10 @@ def run_backup(args: argparse.Namespace) -> int:
         source.execute("VACUUM INTO ?", (str(args.to),))
     finally:
         source.close()
+    engine = open_writer(args.to)
+    with engine.begin() as conn:
+        mark_copy(conn)
+    engine.dispose()
     engine = open_reader(args.to)
     with engine.connect() as conn:
         integrity = conn.exec_driver_sql("PRAGMA integrity_check").scalar_one()

@@ -13,19 +13,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from sqlalchemy import Connection, select, update
 
 from agent.clock import Clock
 from agent.errors import Unreachable
-from agent.outbox.inbox import RESENT, Apply, cursor, new_relay, start_over, take
+from agent.outbox.answers import Answer, Given, Known, Polled, Pushed, Reply, Result
+from agent.outbox.epochs import begin_take_back, forget_place, identity, place, put_place
+from agent.outbox.inbox import RESENT, Apply, cursor, new_relay, remember_far, start_over, take
 from agent.outbox.queue import AGAIN, Item, enqueue, settle
 from agent.outbox.rows import far, outbox
 from agent.outbox.settings import LinkSettings
-from agent.store.facts import epoch, get_meta, put_meta
+from agent.store.facts import caught_up, epoch, get_meta, put_meta, restored
 from agent.store.write import Store, StoreFull
 
 log = logging.getLogger(__name__)
@@ -36,42 +38,8 @@ _ADOPT = 500
 Resync = Callable[[Connection, datetime, int], "int | None"]
 """Enqueue the next slice of everything a relay without memory must know, from a place; the place after, or None."""
 
-
-class Answer(BaseModel):
-    """What every answer of the relay holds: the identity of its store."""
-
-    epoch: str
-
-
-class Result(BaseModel):
-    """What became of one item."""
-
-    uuid: str
-    result: Literal["stored", "delivered", "refused"]
-    reason: str = ""
-
-
-class Pushed(Answer):
-    """The answer to a push."""
-
-    results: list[Result]
-
-
-class Reply(BaseModel):
-    """One reply of the relay."""
-
-    seq: int
-    uuid: str
-    kind: str
-    payload: dict[str, Any]
-
-
-class Polled(Answer):
-    """The answer to a poll; `last` is the newest reply the relay ever put down for anybody."""
-
-    replies: list[Reply]
-    last: int
-    office: bool = True
+TakeBack = Callable[[Connection, datetime, Sequence[Sequence[Mapping[str, Any]]]], None]
+"""Take the histories of records that this edge has forgotten, as the relay was told them."""
 
 
 A = TypeVar("A", bound=Answer)
@@ -102,9 +70,12 @@ class Courier:
         handlers: Mapping[str, Apply],
         blob: Callable[[str], Path | None],
         resync: Resync,
+        take_back: TakeBack,
     ) -> None:
         self._store, self._clock, self._settings, self._edge = store, clock, settings, edge
-        self._handlers, self._blob, self._resync = handlers, blob, resync
+        self._handlers, self._blob, self._resync, self._take_back = handlers, blob, resync, take_back
+        self._met = False
+        self._meeting = asyncio.Lock()
         self.state = LinkState()
         self._wake = asyncio.Event()
         self._drained = asyncio.Event()
@@ -180,11 +151,47 @@ class Courier:
             first = self.state.since is None
             self.state.up, self.state.since = False, self._clock.now()
             log.log(logging.INFO if first else logging.WARNING, "link down: %s", reason)
-        self.state.drained = False
+        self._forget_contact()
+
+    def _forget_contact(self) -> None:
+        self._met = self.state.drained = False
         self._drained.clear()
+
+    async def _meet(self) -> None:
+        """Ask what the relay knows of this store; take back what it knows better, and only then speak."""
+        async with self._meeting:
+            if not self._met:
+                await self._get_to_know()
+
+    async def _get_to_know(self) -> None:
+        store_epoch, last = await self._store.write(identity)
+        query: dict[str, Any] = {"edge": self._edge, "store_epoch": store_epoch, "last_seq": last}
+        found = (await self._call(Known, "GET", "/v1/edge", params=query, timeout_s=10)).known
+        if found in ("forked", "other") and await self._store.write(place) is None:
+            log.warning("this store is not the one that the relay knows: taking back what it was told")
+            await self._store.write(lambda conn: begin_take_back(conn, forked=found == "forked"))
+        while (after := await self._store.write(place)) is not None:
+            query = {"edge": self._edge, "after": after}
+            page = await self._call(Given, "GET", "/v1/tickets", params=query, timeout_s=60)
+            await self._store.write(lambda conn, page=page: self._take_page(conn, page))  # type: ignore[misc]
+        await self._store.write(lambda conn: caught_up(conn) if restored(conn) else None)
+        me = {"edge": self._edge, "store_epoch": await self._store.write(epoch)}
+        await self._call(Answer, "PUT", "/v1/edge", json=me, timeout_s=10)
+        self._met = True
+
+    def _take_page(self, conn: Connection, page: Given) -> None:
+        now = self._clock.now()
+        self._take_back(conn, now, page.histories)
+        for logical, far_id in page.far.items():
+            remember_far(conn, now, logical, far_id)
+        if page.after is None:
+            forget_place(conn)
+        else:
+            put_place(conn, page.after)
 
     async def _pull(self) -> None:
         """One long poll: take the replies in order, in one transaction."""
+        await self._meet()
         wait = self._settings.poll_s if self.state.drained else 0
         after = await self._store.write(cursor)
         query = {"edge": self._edge, "cursor": after, "wait": wait}
@@ -195,7 +202,7 @@ class Courier:
             await self._store.write(self._restored)
         elif body.replies:
             await self._store.write(lambda conn: self._take_all(conn, body.replies))
-        elif not self.state.drained:
+        elif self._met and not self.state.drained:
             self.state.drained = True
             self._drained.set()
 
@@ -220,6 +227,12 @@ class Courier:
             await self._send_blob(sha)
         body = {"edge": self._edge, "store_epoch": store_epoch, "items": items}
         answer = await self._call(Pushed, "POST", "/v1/items", json=body, timeout_s=self._settings.push_timeout_s)
+        if answer.forked:
+            log.warning("this store is older than what it has told the relay: it was restored; it begins a new epoch")
+            self._forget_contact()
+            await self._store.write(lambda conn: begin_take_back(conn, forked=True))
+            await self._meet()
+            return
         await self._store.write(lambda conn: self._settle(conn, answer.results))
 
     async def _wait(self) -> None:

@@ -87,4 +87,9 @@ def new_relay(conn: Connection, epoch: str) -> bool:
 def start_over(conn: Connection) -> None:
     """Pull replies from the beginning, and send again what has no receipt."""
     put_meta(conn, "reply_cursor", "0")
+    send_again(conn)
+
+
+def send_again(conn: Connection) -> None:
+    """Push once more what has no receipt; it may have been delivered, and the relay is told so."""
     conn.execute(update(outbox).where(outbox.c.state == "sent").values(state="waiting", reason=RESENT))

@@ -7,19 +7,19 @@ import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import DataError, IntegrityError
 
 from agent.blobs import Blobs
 from agent.clock import Clock
 from agent.errors import BadSignal
 from agent.outbox.queue import RANKS, Item, enqueue, revive
-from agent.relay.replies import Edges, last_seq, pending
+from agent.relay import epochs
+from agent.relay.replies import Edges, last_seq, pending, tell_again
 from agent.relay.rows import accepted, edge_seen
 from agent.relay.settings import RelaySettings
 from agent.store.facts import epoch
@@ -55,11 +55,19 @@ class LinkItem(BaseModel):
     """A relay had stored it before it lost its store: it may have been delivered."""
 
 
-class Push(BaseModel):
+EdgeId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
+
+
+class EdgeStore(BaseModel):
+    """An edge and the identity of its store."""
+
+    edge: EdgeId
+    store_epoch: str = Field(min_length=1, max_length=64)
+
+
+class Push(EdgeStore):
     """A batch of items of one edge."""
 
-    edge: str = Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")
-    store_epoch: str
     items: list[dict[str, Any]] = Field(max_length=500)
 
 
@@ -74,28 +82,29 @@ class Ingress:
 
         One bad item is refused alone: it must not hold up the others.
         """
-        statement = upsert(edge_seen).values(
-            edge=push.edge, store_epoch=push.store_epoch, first_at=now, cursor=0
-        )  # fmt: skip
-        conn.execute(statement.on_conflict_do_update(index_elements=["edge"], set_={"store_epoch": push.store_epoch}))
-        return [{"uuid": str(raw.get("uuid"))} | self._raw(conn, now, push.edge, raw) for raw in push.items]
+        if not epochs.is_known(conn, push.edge):
+            epochs.introduce(conn, now, push.edge, push.store_epoch)
+        return [{"uuid": str(raw.get("uuid"))} | self._raw(conn, now, push, raw) for raw in push.items]
 
-    def _raw(self, conn: Connection, now: datetime, edge: str, raw: Mapping[str, Any]) -> dict[str, str]:
+    def _raw(self, conn: Connection, now: datetime, push: Push, raw: Mapping[str, Any]) -> dict[str, str]:
         try:
             item = LinkItem.model_validate(raw)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
             return {"result": "refused", "reason": f"{where}: {first['msg']}"}
-        return self._one(conn, now, edge, item, len(str(item.payload)))
+        return self._one(conn, now, push, item, len(str(item.payload)))
 
-    def _one(self, conn: Connection, now: datetime, edge: str, item: LinkItem, size: int) -> dict[str, str]:
+    def _one(self, conn: Connection, now: datetime, push: Push, item: LinkItem, size: int) -> dict[str, str]:
+        edge = push.edge
         done = "delivered" if item.kind in self._handlers else "stored"
         if reason := self._refusal(item, size):
             return {"result": "refused", "reason": reason}
         if conn.execute(select(accepted.c.uuid).where(accepted.c.uuid == item.uuid)).first():
             if item.again:
                 revive(conn, now, item.uuid)
+            elif item.kind not in self._handlers:
+                tell_again(conn, now, edge, item.uuid)
             return {"result": done}
         if item.kind in self._handlers:
             try:
@@ -105,7 +114,9 @@ class Ingress:
                 # refused alone and shown as dead at the edge, where it can be sent again: the link must not stand still
                 log.exception("%s of %s cannot be taken", item.kind, edge)
                 return {"result": "refused", "reason": f"cannot be read: {type(error).__name__}: {error}"}
-        conn.execute(insert(accepted).values(uuid=item.uuid, edge=edge, kind=item.kind, at=now))
+        conn.execute(insert(accepted).values(
+            uuid=item.uuid, edge=edge, kind=item.kind, at=now, store_epoch=push.store_epoch, seq=item.lane_seq
+        ))  # fmt: skip
         if item.kind not in self._handlers:
             taken = Item(
                 item.lane, item.kind, item.cls, item.payload, uuid=item.uuid, fold_key=item.fold_key,
@@ -131,10 +142,11 @@ class Link:
     """The routes behind the link's socket."""
 
     def __init__(
-        self, store: Store, clock: Clock, ingress: Ingress, edges: Edges, blobs: Blobs, office: Callable[[], bool]
-    ) -> None:
+        self, store: Store, clock: Clock, ingress: Ingress, edges: Edges, blobs: Blobs, histories: epochs.Histories,
+        office: Callable[[], bool],
+    ) -> None:  # fmt: skip
         self._store, self._clock, self._ingress, self._edges, self._blobs = store, clock, ingress, edges, blobs
-        self._office = office
+        self._histories, self._office = histories, office
         self._epoch: str | None = None
 
     async def epoch(self) -> str:
@@ -146,8 +158,31 @@ class Link:
     async def items(self, push: Push) -> dict[str, Any]:
         """Take a batch; answered after the commit."""
         self._edges.seen(push.edge)
-        results = await self._store.write(lambda conn: self._ingress.accept(conn, self._clock.now(), push))
-        return {"epoch": await self.epoch(), "results": results}
+        results = await self._store.write(lambda conn: self._accept(conn, push))
+        return {"epoch": await self.epoch(), "results": results or [], "forked": results is None}
+
+    def _accept(self, conn: Connection, push: Push) -> list[dict[str, str]] | None:
+        """None, and nothing taken, if the edge numbers anew what it has told before."""
+        if epochs.forked(conn, push.edge, push.store_epoch, push.items):
+            return None
+        return self._ingress.accept(conn, self._clock.now(), push)
+
+    async def know(self, edge: EdgeId, store_epoch: str, last_seq: int) -> dict[str, Any]:
+        """What is known here of an edge's store: new, same, forked or other."""
+        self._edges.seen(edge)
+        found = await self._store.write(lambda conn: epochs.known(conn, edge, store_epoch, last_seq))
+        return {"epoch": await self.epoch(), "known": found}
+
+    async def give_back(self, edge: EdgeId, after: str = "") -> dict[str, Any]:
+        """A page of the tickets that an edge once told of, each with its history."""
+        self._edges.seen(edge)
+        page = await self._store.write(lambda conn: epochs.page(conn, self._histories, edge, after))
+        return {"epoch": await self.epoch(), **page}
+
+    async def introduce(self, store: EdgeStore) -> dict[str, Any]:
+        """From now on this is the edge's store."""
+        await self._store.write(lambda conn: epochs.introduce(conn, self._clock.now(), store.edge, store.store_epoch))
+        return {"epoch": await self.epoch()}
 
     async def replies(self, request: Request, edge: str, cursor: int = 0, wait: float = 0) -> dict[str, Any]:
         """Replies after the cursor; waits up to `wait` seconds for the first."""
@@ -185,12 +220,20 @@ class Link:
 
 
 def link_app(
-    store: Store, clock: Clock, ingress: Ingress, edges: Edges, blobs: Blobs, office: Callable[[], bool] = lambda: True
-) -> FastAPI:
-    """The HTTP application behind the link's socket. `office`: whether Feishu can be reached, told to the edges."""
-    link = Link(store, clock, ingress, edges, blobs, office)
+    store: Store, clock: Clock, ingress: Ingress, edges: Edges, blobs: Blobs, histories: epochs.Histories,
+    office: Callable[[], bool] = lambda: True,
+) -> FastAPI:  # fmt: skip
+    """The HTTP application behind the link's socket.
+
+    `histories`: the records of an edge, page by page, for one that lost its store. `office`: whether Feishu can be
+    reached, told to the edges.
+    """
+    link = Link(store, clock, ingress, edges, blobs, histories, office)
     app = FastAPI(title="Andon link", openapi_url=None)
     app.post("/v1/items")(link.items)
     app.get("/v1/replies")(link.replies)
+    app.get("/v1/edge")(link.know)
+    app.put("/v1/edge")(link.introduce)
+    app.get("/v1/tickets")(link.give_back)
     app.put("/v1/blobs/{sha}")(link.put_blob)
     return app

@@ -9,10 +9,11 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, text
 
-from agent.outbox.receipts import add_reply
+from agent.outbox.receipts import add_receipt, add_reply
+from agent.outbox.rows import ACTIVE, outbox
 from agent.relay.rows import accepted, command, edge_seen, reply
 
-__all__ = ["Edges", "add_reply", "pending", "purge_accepted", "purge_replies"]
+__all__ = ["Edges", "add_reply", "pending", "purge_accepted", "purge_replies", "tell_again"]
 
 
 def pending(conn: Connection, edge: str, cursor: int, limit: int = 200) -> list[dict[str, Any]]:
@@ -45,6 +46,15 @@ def purge_accepted(conn: Connection, before: datetime, limit: int) -> int:
     """Forget ids of items taken before a time (an edge keeps none that old)."""
     old = select(accepted.c.uuid).where(accepted.c.at < before).limit(limit)
     return conn.execute(delete(accepted).where(accepted.c.uuid.in_(old))).rowcount
+
+
+def tell_again(conn: Connection, now: datetime, edge: str, uuid: str) -> None:
+    """How an item ended that is pushed again: an edge restored from a copy may have passed its receipt by."""
+    row = conn.execute(select(outbox.c.state, outbox.c.reason).where(outbox.c.uuid == uuid)).first()
+    if row is None:  # taken, and so long ago that only its id is kept
+        add_receipt(conn, now, edge, uuid, "delivered", "", {})
+    elif row.state not in ACTIVE:
+        add_receipt(conn, now, edge, uuid, row.state, row.reason, {})
 
 
 class Edges:

@@ -16,7 +16,10 @@ accepted = Table(
     Column("edge", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("at", Moment, nullable=False),
+    Column("store_epoch", Text, comment="store of the edge it came from"),
+    Column("seq", BigInteger, comment="its number in that store"),
     Index("ix_accepted_at", "at"),
+    Index("ix_accepted_seq", "edge", "store_epoch", "seq"),
     comment="items taken from edges, so that a second push of one is a no-op",
 )
 

@@ -26,11 +26,30 @@ def put_meta(conn: Connection, key: str, value: str | None) -> None:
 
 def epoch(conn: Connection) -> str:
     """The identity of this store file, made once: the other side notices a lost or restored disk by it."""
-    known = get_meta(conn, "epoch")
-    if known is None:
-        known = uuid.uuid4().hex
-        put_meta(conn, "epoch", known)
-    return known
+    return get_meta(conn, "epoch") or new_epoch(conn)
+
+
+def new_epoch(conn: Connection) -> str:
+    """Begin a new identity: this file is not the one that the other side knows."""
+    made = uuid.uuid4().hex
+    put_meta(conn, "epoch", made)
+    return made
+
+
+def mark_copy(conn: Connection) -> None:
+    """Mark a backup: whoever opens it begins a new epoch and knows that there may be a later past than its own."""
+    put_meta(conn, "epoch", None)
+    put_meta(conn, "restored", "1")
+
+
+def restored(conn: Connection) -> bool:
+    """True from the opening of a copy until what it may have missed was taken back."""
+    return get_meta(conn, "restored") is not None
+
+
+def caught_up(conn: Connection) -> None:
+    """What a restored store may have missed is there now."""
+    put_meta(conn, "restored", None)
 
 
 def count(conn: Connection, name: str, by: int = 1) -> None:

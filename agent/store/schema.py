@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 from agent.errors import ConfigError
 from agent.store.engine import driver
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; a test compares it with the files."""
 
 

@@ -82,7 +82,7 @@ class Store:
                 self._jobs.put(None)
             self._thread.join()
             self._thread = None
-        for engine in (self._writer, self._reader):
+        for engine in (self._reader, self._writer):  # the writer last: it checkpoints, so a stopped store is one file
             if engine is not None:
                 engine.dispose()
 

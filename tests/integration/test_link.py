@@ -27,10 +27,11 @@ from agent.plant.people import Person
 from agent.plant.settings import SiteSettings
 from agent.records.tickets.model import State
 from agent.records.tickets.remote import take_command
+from agent.records.tickets.rows import ticket_event
 from agent.records.tickets.service import Tickets, take_fact
 from agent.records.tickets.settings import TicketSettings
 from agent.records.tickets.setup import setup_of
-from agent.records.tickets.store import edge_of, get, history
+from agent.records.tickets.store import edge_of, get, history, told_by
 from agent.relay.clicks import Clicks
 from agent.relay.deliver import Deliver
 from agent.relay.ingress import Ingress, link_app
@@ -38,7 +39,7 @@ from agent.relay.names import StoreNames, adopt
 from agent.relay.replies import Edges, add_reply, purge_replies
 from agent.relay.rows import edge_seen, reply
 from agent.relay.settings import RelaySettings
-from agent.store.facts import count, epoch
+from agent.store.facts import count, epoch, mark_copy
 from agent.store.schema import upgrade
 from agent.store.write import Store
 
@@ -134,7 +135,7 @@ async def relay(folder: Path, far_side: Far):
             "void": take_void,
             "verdict": clicks.take_verdict,
         }
-        app = link_app(store, CLOCK, Ingress(handlers, KINDS, settings), edges, blobs)
+        app = link_app(store, CLOCK, Ingress(handlers, KINDS, settings), edges, blobs, told_by)
         heard(store, outbox=lambda t: deliver.wake(), reply=edges.wake, verdict=clicks.wake)
         server = uvicorn.Server(
             uvicorn.Config(app, uds=str(folder.parent / "link.sock"), log_level="error", lifespan="off")
@@ -171,7 +172,9 @@ async def edge(folder: Path):
 
         handlers = {"receipt": take_receipt, "command": partial(take_command, tickets)}
         settings = LinkSettings(socket=folder.parent / "link.sock", poll_s=5)
-        courier = Courier(store, CLOCK, settings, "E3", handlers, Blobs(folder / "blobs").path, resync)
+        courier = Courier(
+            store, CLOCK, settings, "E3", handlers, Blobs(folder / "blobs").path, resync, tickets.take_back
+        )
         heard(store, outbox=lambda t: courier.wake())
         task = asyncio.create_task(courier.run())
         try:
@@ -612,3 +615,131 @@ def test_a_relay_restored_from_yesterday_is_told_what_it_lost(tmp_path: Path) ->
 def edge_known(store: Store, no: str) -> bool:
     with store.read() as conn:
         return edge_of(conn, no) is not None
+
+
+async def story_before(tmp_path: Path, far_side: Far) -> tuple[str, str, bytes]:
+    """A ticket, a copy of the edge's store, then a step on it and another ticket; both numbers and the copy."""
+    async with relay(tmp_path / "r", far_side) as there:
+        async with edge(tmp_path / "e") as here:
+            first = await raise_one(here)
+            await until(lambda: settled(here.store) and settled(there.store))
+            await until(lambda: cursor_at_relay(there.store) == newest_reply(there.store) > 0)
+        assert not (tmp_path / "e" / "edge.db-wal").exists()
+        copy = (tmp_path / "e" / "edge.db").read_bytes()
+        async with edge(tmp_path / "e") as here:
+            await act(here, first, "respond", "r1")
+            second = await raise_one(here, "u2")
+            await until(lambda: settled(here.store) and settled(there.store))
+    return first, second, copy
+
+
+def restore(tmp_path: Path, copy: bytes) -> None:
+    for file in (tmp_path / "e").glob("edge.db*"):
+        file.unlink()
+    (tmp_path / "e" / "edge.db").write_bytes(copy)
+
+
+def state_of(store: Store, no: str) -> State | None:
+    with store.read() as conn:
+        found = get(conn, no)
+        return None if found is None else found.state
+
+
+def events_of(store: Store, no: str) -> list[str]:
+    with store.read() as conn:
+        return [event.uuid for event in history(conn, no)]
+
+
+def test_an_edge_restored_from_a_copy_takes_back_what_it_told(tmp_path: Path) -> None:
+    far_side = Far()
+
+    async def main() -> None:
+        first, second, copy = await story_before(tmp_path, far_side)
+        effects = len(far_side.effects)
+        restore(tmp_path, copy)
+        async with relay(tmp_path / "r", far_side) as there, edge(tmp_path / "e") as here:
+            await until(lambda: here.courier.state.drained)
+            assert state_of(here.store, first) is State.RESPONDED, "the step is not forgotten"
+            assert state_of(here.store, second) is State.NEW
+            third = await raise_one(here, "u3")
+            assert third > second, "numbers go on above the relay's"
+            await act(here, second, "respond", "r2")
+            await until(lambda: settled(here.store) and settled(there.store))
+            assert counts(here.store)["dead"] == counts(there.store)["dead"] == 0
+            for no in (first, second, third):
+                assert events_of(here.store, no) == events_of(there.store, no)
+                assert far_side.story(no)[:2] == ["open_group", "post_card"]
+            assert len(far_side.effects) == effects + 3, "a group, a card, an update; nothing a second time"
+
+    asyncio.run(main())
+
+
+def test_an_edge_that_went_on_from_a_copy_before_it_reached_the_relay(tmp_path: Path) -> None:
+    """It opened and moved tickets with numbers of its items that the relay knows from before."""
+    far_side = Far()
+
+    async def main() -> None:
+        first, second, copy = await story_before(tmp_path, far_side)
+        restore(tmp_path, copy)
+        async with edge(tmp_path / "e") as here:
+            clash = await raise_one(here, "u3")
+            assert clash == second, "it cannot know"
+            await act(here, clash, "respond", "r3")
+            await act(here, first, "comment", "c1", text="seen at the line")
+            for n in range(40):
+                await raise_one(here, f"more{n}")
+        async with relay(tmp_path / "r", far_side) as there, edge(tmp_path / "e") as here:
+            await until(lambda: settled(here.store) and settled(there.store), 20)
+            assert counts(here.store)["dead"] == counts(there.store)["dead"] == 0
+            assert state_of(here.store, second) is State.NEW, "the ticket of that number is the one that was told"
+            assert state_of(here.store, first) is State.RESPONDED
+            assert events_of(here.store, first)[-1] == "c1" == events_of(there.store, first)[-1]
+            with here.store.read() as conn:
+                moved = conn.execute(select(ticket_event.c.ticket).where(ticket_event.c.uuid == "r3")).scalar_one()
+            assert moved not in (first, second)
+            assert state_of(there.store, moved) is State.RESPONDED
+            assert sorted(far_side.story(moved))[:2] == ["open_group", "post_card"]
+            groups = [lane for lane, kind, _ in far_side.effects if kind == "open_group"]
+            assert len(groups) == len(set(groups)) == 43
+
+    asyncio.run(main())
+
+
+def test_an_edge_that_lost_its_disk_takes_everything_back(tmp_path: Path) -> None:
+    far_side = Far()
+
+    async def main() -> None:
+        first, second, _ = await story_before(tmp_path, far_side)
+        for file in (tmp_path / "e").glob("edge.db*"):
+            file.unlink()
+        async with relay(tmp_path / "r", far_side) as there, edge(tmp_path / "e") as here:
+            await until(lambda: here.courier.state.drained)
+            assert (state_of(here.store, first), state_of(here.store, second)) == (State.RESPONDED, State.NEW)
+            assert await raise_one(here, "u3") > second
+            verdict = await asyncio.wrap_future(there.on_click(click(second, "ev9")))
+            assert verdict.level == "success", "people go on where they were"
+            await until(lambda: settled(here.store) and settled(there.store))
+            assert counts(here.store)["dead"] == 0
+            assert [kind for _, kind, _ in far_side.effects].count("open_group") == 3
+
+    asyncio.run(main())
+
+
+def test_a_copy_made_by_the_command_knows_that_it_is_one(tmp_path: Path) -> None:
+    far_side = Far()
+
+    async def main() -> None:
+        _, second, copy = await story_before(tmp_path, far_side)
+        restore(tmp_path, copy)
+        async with opened(tmp_path / "e" / "edge.db") as store:
+            await store.write(mark_copy)
+        async with edge(tmp_path / "e") as here:
+            ahead = await raise_one(here, "u3")
+            assert int(ahead[-3:]) > 500, "it does not know how far the day had come"
+        async with relay(tmp_path / "r", far_side) as there, edge(tmp_path / "e") as here:
+            await until(lambda: settled(here.store) and settled(there.store))
+            assert far_side.story(ahead) == ["open_group", "post_card"]
+            assert state_of(here.store, second) is State.NEW
+            assert int((await raise_one(here, "u4"))[-3:]) == int(ahead[-3:]) + 1
+
+    asyncio.run(main())

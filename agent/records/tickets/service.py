@@ -13,24 +13,20 @@ from sqlalchemy import Connection, func, insert, select, update
 from agent.deadlines.policy import Policy
 from agent.errors import Refused
 from agent.model import SYSTEM, Actor, Text, text
-from agent.outbox.queue import Item, enqueue, void
+from agent.outbox.queue import Item, enqueue
 from agent.plant.directory import directory
-from agent.plant.latches import acted
 from agent.plant.people import Directory
 from agent.plant.responsibility import Duty, responsible
 from agent.plant.settings import SiteSettings
-from agent.records.tickets.messages import OutMessage, messages, voided
-from agent.records.tickets.model import Event, Opening, State, Ticket, worse
-from agent.records.tickets.rows import occurrence, ticket, ticket_event, ticket_number
+from agent.records.tickets.model import Event, Opening, Ticket, worse
+from agent.records.tickets.rows import occurrence, ticket, ticket_event
 from agent.records.tickets.rules import Key, Occurrence, decide, on_occurrence, open_ticket, recurrence, timers
 from agent.records.tickets.rules.opening import derived
 from agent.records.tickets.rules.repeats import SPC
 from agent.records.tickets.store import (
-    append,
     event_of,
     get,
     history,
-    lanes_of,
     last_closed_by_key,
     learn,
     listing,
@@ -38,6 +34,9 @@ from agent.records.tickets.store import (
     open_by_key,
     outbox_of,
 )
+from agent.records.tickets.writing.numbers import next_number, reserve
+from agent.records.tickets.writing.take_back import take_back
+from agent.records.tickets.writing.telling import append_and_tell
 
 __all__ = [
     "Key",
@@ -218,47 +217,19 @@ class Tickets:
         owner = opening.owner or (duty.owner if duty else setup.default_owner)
         team = dict.fromkeys((*opening.team, *(duty.team if duty else ()), *setup.quality))
         opening = replace(opening, owner=owner, team=tuple(p for p in team if p != owner))
-        event = open_ticket(self._number(conn, now), opening, actor, at or now, uuid, setup.policy)
+        event = open_ticket(next_number(conn, now, self._site), opening, actor, at or now, uuid, setup.policy)
         return self._append(conn, now, None, [event])
 
-    def _number(self, conn: Connection, now: datetime) -> str:
-        day = now.astimezone(self._site.zone).strftime("%y%m%d")
-        last = conn.execute(select(ticket_number.c.last).where(ticket_number.c.day == day)).scalar_one_or_none()
-        if last is None:
-            conn.execute(insert(ticket_number).values(day=day, last=1))
-        else:
-            conn.execute(update(ticket_number).where(ticket_number.c.day == day).values(last=last + 1))
-        return f"{self._site.id}-{self._site.edge}-{day}-{(last or 0) + 1:03d}"
-
     def _append(self, conn: Connection, now: datetime, before: Ticket | None, events: Sequence[Event]) -> Ticket:
-        who = self.directory(conn)
-        for event in events:
-            after = append(conn, self._site.edge, before, event)
-            if after is None:
-                continue
-            for fold_key in voided(before, after) if before is not None else ():
-                for lane in lanes_of(conn, after.no):
-                    void(conn, now, lane, fold_key, "void: somebody acted")
-            self._say(conn, now, before, after, event, who)
-            if before is not None and before.state is State.NEW and after.state is not State.NEW:
-                acted(conn, after.no)
-            before = after
-        assert before is not None, "no event"
-        return before
+        return append_and_tell(conn, now, self._site.edge, before, events, self.directory(conn))
 
-    def _say(
-        self, conn: Connection, now: datetime, before: Ticket | None, after: Ticket, event: Event, who: Directory
-    ) -> None:
-        """Everything an event makes the outbox say, the fact itself first."""
-        enqueue(conn, now, Item(after.no, "fact", "fact", event.as_json(), uuid=event.uuid))
-        for index, out in enumerate(messages(before, after, event, who, now)):
-            enqueue(conn, now, Item(
-                out.lane(after.no), out.kind, out.cls, _with_blobs(out, after),
-                uuid=derived(event.uuid, out.kind, index), fold_key=out.fold_key,
-            ))  # fmt: skip
-            if out.kind in ("post_card", "update_card"):
-                values = {"card_sent_at": now, "card_due_at": None}
-                conn.execute(update(ticket).where(ticket.c.no == after.no).values(**values))
+    def take_back(self, conn: Connection, now: datetime, histories: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+        """Take the tickets that a lost or restored store has forgotten, as the relay was told them."""
+        who = self.directory(conn)
+        for told in histories:
+            reserve(conn, str(told[0]["ticket"]))
+        for told in histories:
+            take_back(conn, now, self._site, [Event.from_json(event) for event in told], who)
 
     def _count(self, conn: Connection, now: datetime, found: Ticket, seen: Occurrence) -> None:
         """One more of the same: the count is durable at once, card and history follow at most once per interval."""
@@ -296,12 +267,6 @@ class Tickets:
         uuid = derived(no, "counted", found.cycle, found.occurrences)
         event = Event(uuid, no, found.cycle, found.seq + 1, now, SYSTEM, "spc", "counted", data)
         return self._append(conn, now, found, [event])
-
-
-def _with_blobs(out: OutMessage, shown: Ticket) -> Mapping[str, Any]:
-    """The payload, naming the pictures a card shows: the courier brings them to the relay first."""
-    pictures = [sha for sha in (*shown.photos, shown.picture) if sha]
-    return {**out.payload, "blobs": pictures} if "card_body" in out.payload and pictures else out.payload
 
 
 def key_of(site: SiteSettings, data: Mapping[str, Any]) -> Key:

@@ -86,6 +86,13 @@ def _put(conn: Connection, edge: str, before: Ticket | None, after: Ticket, *, o
     announce(conn, f"ticket:{after.no}")
 
 
+def put_back(conn: Connection, rewound: Ticket) -> None:
+    """Write the folded state of an earlier moment; what was counted stays counted."""
+    before = get(conn, rewound.no)
+    assert before is not None, rewound.no
+    _put(conn, "", before, replace(rewound, occurrences=max(rewound.occurrences, before.occurrences)))
+
+
 def _columns(t: Ticket) -> dict[str, Any]:
     return {
         "state": t.state.value, "cycle": t.cycle, "seq": t.seq, "severity": t.severity, "category": t.category,
@@ -119,6 +126,15 @@ def history(conn: Connection, no: str) -> list[Event]:
     """All events of a ticket, in order."""
     rows = conn.execute(select(ticket_event).where(ticket_event.c.ticket == no).order_by(ticket_event.c.seq))
     return [event_of(row) for row in rows]
+
+
+def told_by(conn: Connection, edge: str, after: str, limit: int = 100) -> tuple[list[list[dict[str, Any]]], str | None]:
+    """The histories of an edge's tickets with a number above `after`, and the number after which to go on."""
+    numbers = conn.execute(
+        select(ticket.c.no).where(ticket.c.edge == edge, ticket.c.no > after).order_by(ticket.c.no).limit(limit)
+    ).scalars().all()  # fmt: skip
+    told = [[event.as_json() for event in history(conn, no)] for no in numbers]
+    return told, numbers[-1] if len(numbers) == limit else None
 
 
 def event_of(row: Row[Any]) -> Event:

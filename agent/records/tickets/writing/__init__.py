@@ -1,0 +1,1 @@
+"""How the owner writes its tickets: numbers, events with what they make it say, and what is taken back."""
