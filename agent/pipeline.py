@@ -25,6 +25,7 @@ from agent.plant.latches import KNOWN, latch_of, latches, release, set_latch
 from agent.plant.live import SHOWN, Live, LivePoint
 from agent.plant.settings import CharacteristicSettings
 from agent.plant.tracks import Charted, Track, gap, limits_of, load_track, newest_points, save, take
+from agent.store.facts import epoch
 from agent.store.metadata import to_us
 from agent.store.write import Store, StoreFull, announce
 
@@ -243,7 +244,9 @@ class Pipeline:
         shown = [*charted.ticket_rules, *charted.warning_rules] or ["SPEC"]
         ticket, fresh = None, True
         if mark == "ticket":
-            event_id = f"{self._edge}:{settings.id}:{track.name}:{track.limits.version}:{charted.seq}"
+            # of a store restored from a copy, points get numbers again that were used: hence its epoch
+            point = f"{settings.id}:{track.name}:{track.limits.version}:{charted.seq}"
+            event_id = f"{self._edge}:{epoch(conn)[:8]}:{point}"
             ticket, fresh = self._occur(
                 conn, now, Violation(event_id, settings, track.name, charted, figures(track, charted), words)
             )
