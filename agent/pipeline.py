@@ -246,7 +246,7 @@ class Pipeline:
         if mark == "ticket":
             # of a store restored from a copy, points get numbers again that were used: hence its epoch
             point = f"{settings.id}:{track.name}:{track.limits.version}:{charted.seq}"
-            event_id = f"{self._edge}:{epoch(conn)[:8]}:{point}"
+            event_id = f"{self._edge}:{point}@{epoch(conn)[:8]}"
             ticket, fresh = self._occur(
                 conn, now, Violation(event_id, settings, track.name, charted, figures(track, charted), words)
             )
