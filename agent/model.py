@@ -51,7 +51,9 @@ class Signal:
 
     `source` is the configured source's name, `tag` the topic or register name. `value` is None when quality is bad:
     an error is never recorded as a number. `id` is the device's own event id, if it sent one; with it (or else with
-    `source_at`) a repeated delivery is recognised.
+    `source_at`) a repeated delivery is recognised. `text` is what a device said in words instead of a number (a code, a
+    serial number). `context` is what the topic, the payload or the row says beside the value: line, station,
+    characteristic, part_no, serial, lot. `historical`: it was kept by the device and is told late.
     """
 
     source: str
@@ -61,6 +63,9 @@ class Signal:
     source_at: datetime | None = None
     quality: Quality = Quality.GOOD
     id: str | None = None
+    text: str | None = None
+    context: Mapping[str, str] | None = None
+    historical: bool = False
 
 
 class Emit(Protocol):

@@ -11,14 +11,14 @@ from typing import Protocol
 from agent.model import Emit
 
 COLLECTORS = {
-    "mqtt": "agent.collectors.mqtt:MqttCollector",
-    "modbus": "agent.collectors.modbus:ModbusCollector",
+    "mqtt": "agent.collectors.mqtt.collector:MqttCollector",
+    "modbus": "agent.collectors.modbus.collector:ModbusCollector",
 }
 """By `type` in the configuration; loaded when a source of that type is configured."""
 
 SETTINGS = {
-    "mqtt": "agent.collectors.settings:MqttSettings",
-    "modbus": "agent.collectors.settings:ModbusSettings",
+    "mqtt": "agent.collectors.mqtt.settings:MqttSettings",
+    "modbus": "agent.collectors.modbus.settings:ModbusSettings",
 }
 """The settings models; importing them loads no client library."""
 

@@ -16,8 +16,8 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from agent.clock import SystemClock
-from agent.collectors.modbus import ModbusCollector
-from agent.collectors.settings import ModbusSettings
+from agent.collectors.modbus.collector import ModbusCollector
+from agent.collectors.modbus.settings import ModbusSettings
 from agent.errors import AgentError
 from agent.model import Quality, SourceHealth
 
@@ -107,7 +107,7 @@ async def until(condition, seconds=4.0):
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """The first pause before a reconnect is short, so that the tests are."""
-    monkeypatch.setattr("agent.collectors.modbus._FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr("agent.collectors.modbus.collector._FIRST_PAUSE_S", 0.05)
 
 
 def reg(tag, address, kind="uint16", **over):

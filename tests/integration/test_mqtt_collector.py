@@ -20,8 +20,8 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.clock import SystemClock
-from agent.collectors.mqtt import MqttCollector
-from agent.collectors.settings import MqttSettings
+from agent.collectors.mqtt.collector import MqttCollector
+from agent.collectors.mqtt.settings import MqttSettings
 from agent.errors import AgentError
 from agent.lifecycle import supervise
 from agent.model import SourceHealth
@@ -78,7 +78,7 @@ def broker(tmp_path):
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """The first pause before a reconnect is short, so that the tests are."""
-    monkeypatch.setattr("agent.collectors.mqtt_link._FIRST_PAUSE_S", 0.1)
+    monkeypatch.setattr("agent.collectors.mqtt.link._FIRST_PAUSE_S", 0.1)
 
 
 def publish(port, messages, qos=1, retain=False):
@@ -214,8 +214,8 @@ def test_a_killed_process_loses_nothing(broker):
     script = textwrap.dedent("""
         import asyncio, sys
         from agent.clock import SystemClock
-        from agent.collectors.mqtt import MqttCollector
-        from agent.collectors.settings import MqttSettings
+        from agent.collectors.mqtt.collector import MqttCollector
+        from agent.collectors.mqtt.settings import MqttSettings
         from agent.model import SourceHealth
         async def emit(signals):
             print(len(signals), flush=True)

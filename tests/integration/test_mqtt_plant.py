@@ -14,9 +14,10 @@ import pytest
 from pymodbus.client import AsyncModbusTcpClient
 
 from agent.clock import SystemClock
-from agent.collectors.modbus import ModbusCollector
-from agent.collectors.mqtt import MqttCollector
-from agent.collectors.settings import ModbusSettings, MqttSettings
+from agent.collectors.modbus.collector import ModbusCollector
+from agent.collectors.modbus.settings import ModbusSettings
+from agent.collectors.mqtt.collector import MqttCollector
+from agent.collectors.mqtt.settings import MqttSettings
 from agent.model import SourceHealth
 from agent.sandbox.plant.line import QUANTITIES, plant_config
 from agent.sandbox.plant.process import Process

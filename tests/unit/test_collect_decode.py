@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.collectors.decode import Rule, decode
-from agent.collectors.settings import TopicRule
+from agent.collectors.mqtt.decode import Rule, decode
+from agent.collectors.mqtt.settings import TopicRule
 from agent.errors import BadSignal
 from agent.model import Signal
 

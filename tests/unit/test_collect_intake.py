@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from agent.clock import ManualClock
-from agent.collectors.mqtt_intake import Intake
-from agent.collectors.settings import MqttSettings
+from agent.collectors.mqtt.intake import Intake
+from agent.collectors.mqtt.settings import MqttSettings
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.collectors.modbus import next_due
-from agent.collectors.registers import FUNCTIONS
+from agent.collectors.modbus.collector import next_due
+from agent.collectors.modbus.registers import FUNCTIONS
 
-HERE = Path(__file__).parents[2] / "agent" / "collectors"
+HERE = Path(__file__).parents[2] / "agent" / "collectors" / "modbus"
 
 
 def names_in(path):
@@ -25,7 +25,7 @@ def names_in(path):
             yield from (node.value,) if node.value.isidentifier() else ()
 
 
-@pytest.mark.parametrize("name", ["modbus.py", "modbus_device.py", "registers.py", "settings.py"])
+@pytest.mark.parametrize("name", sorted(path.name for path in HERE.glob("*.py")))
 def test_the_modbus_collector_cannot_write(name):
     """No write function, and nothing by which a request of another kind could be made."""
     banned = [n for n in names_in(HERE / name) if "write" in n.lower() or n in ("execute", "send", "getattr")]
@@ -33,7 +33,7 @@ def test_the_modbus_collector_cannot_write(name):
 
 
 def test_only_two_read_functions_of_the_library_are_named():
-    called = {n for n in names_in(HERE / "modbus_device.py") if n.startswith(("read_", "mask_", "report_", "diag_"))}
+    called = {n for n in names_in(HERE / "device.py") if n.startswith(("read_", "mask_", "report_", "diag_"))}
     assert called == {"read_holding_registers", "read_input_registers"}
     assert set(FUNCTIONS.values()) == {3, 4}
 

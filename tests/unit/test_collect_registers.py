@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.collectors.registers import Block, Want, fault, plan, real
-from agent.collectors.settings import Register
+from agent.collectors.modbus.registers import Block, Want, fault, plan, real
+from agent.collectors.modbus.settings import Register
 from agent.errors import BadSignal
 
 FORMATS = {"int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "float32": "f"}

@@ -10,7 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from agent.collectors import COLLECTORS, SETTINGS
-from agent.collectors.settings import ModbusSettings, MqttSettings, read_secret
+from agent.collectors.modbus.settings import ModbusSettings
+from agent.collectors.mqtt.settings import MqttSettings
+from agent.collectors.settings import read_secret
 from agent.errors import ConfigError
 
 HERE = Path(__file__).parents[2] / "agent" / "collectors"

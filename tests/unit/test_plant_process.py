@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.collectors.registers import real
-from agent.collectors.settings import ModbusSettings, MqttSettings
-from agent.collectors.settings import Register as Configured
+from agent.collectors.modbus.registers import real
+from agent.collectors.modbus.settings import ModbusSettings
+from agent.collectors.modbus.settings import Register as Configured
+from agent.collectors.mqtt.settings import MqttSettings
 from agent.sandbox.plant.line import QUANTITIES, plant_config
 from agent.sandbox.plant.process import DRIFTS, Process
 

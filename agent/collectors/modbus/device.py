@@ -15,8 +15,8 @@ from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ModbusPDU
 
-from agent.collectors.registers import Want, fault
-from agent.collectors.settings import ModbusSettings
+from agent.collectors.modbus.registers import Want, fault
+from agent.collectors.modbus.settings import ModbusSettings
 
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # it would repeat at every poll what we count
 

@@ -23,8 +23,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.clock import Clock
-from agent.collectors.mqtt_intake import BATCH, Batch, Intake
-from agent.collectors.settings import MqttSettings
+from agent.collectors.mqtt.intake import BATCH, Batch, Intake
+from agent.collectors.mqtt.settings import MqttSettings
 
 _FIRST_PAUSE_S = 0.5
 _STABLE_S = 10.0

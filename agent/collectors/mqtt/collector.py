@@ -1,6 +1,6 @@
 """MQTT 3.1.1 and 5: persistent session, acknowledged only after the store has the message.
 
-The network thread (mqtt_link.py) reads; this side hands what came to the pipeline, one batch after the other, and
+The network thread (link.py) reads; this side hands what came to the pipeline, one batch after the other, and
 releases a batch when `emit` returned. While one commit runs the next batch gathers: that is the group commit.
 """
 
@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from agent.clock import Clock
-from agent.collectors.mqtt_intake import Batch
-from agent.collectors.mqtt_link import Link
-from agent.collectors.settings import MqttSettings, read_secret
+from agent.collectors.mqtt.intake import Batch
+from agent.collectors.mqtt.link import Link
+from agent.collectors.mqtt.settings import MqttSettings
+from agent.collectors.settings import read_secret
 from agent.errors import AgentError
 from agent.model import Emit, Signal, SourceHealth
 

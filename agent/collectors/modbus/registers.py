@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from math import isfinite
 
-from agent.collectors.settings import Register
+from agent.collectors.modbus.settings import Register
 from agent.errors import BadSignal
 
 FUNCTIONS = {"holding": 3, "input": 4}

@@ -13,9 +13,9 @@ from math import floor
 from zlib import crc32
 
 from agent.clock import Clock
-from agent.collectors.modbus_device import Broken, Declined, Device
-from agent.collectors.registers import Block, plan, real
-from agent.collectors.settings import ModbusSettings, Register
+from agent.collectors.modbus.device import Broken, Declined, Device
+from agent.collectors.modbus.registers import Block, plan, real
+from agent.collectors.modbus.settings import ModbusSettings, Register
 from agent.errors import AgentError, BadSignal
 from agent.model import Emit, Quality, Signal, SourceHealth
 

@@ -1,6 +1,6 @@
 """What came over MQTT and is on its way to the store: batches, what is owed a PUBACK, and how much may be held.
 
-Belongs to the network thread (mqtt_link.py); no sockets here. Order within a topic is kept: PUBACKs follow the order of
+Belongs to the network thread (link.py); no sockets here. Order within a topic is kept: PUBACKs follow the order of
 arrival (MQTT 3.1.1 §4.6), and once one message was turned away all later ones are, until the next connection.
 """
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from paho.mqtt.client import topic_matches_sub
 
 from agent.clock import Clock
-from agent.collectors.decode import Rule, decode
-from agent.collectors.settings import MqttSettings
+from agent.collectors.mqtt.decode import Rule, decode
+from agent.collectors.mqtt.settings import MqttSettings
 from agent.errors import BadSignal
 from agent.model import Signal
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from agent.collectors.settings import TopicRule
+from agent.collectors.mqtt.settings import TopicRule
 from agent.errors import BadSignal
 from agent.model import Signal
 

@@ -1,0 +1,1 @@
+"""Modbus through pymodbus, read only: see README.md."""
