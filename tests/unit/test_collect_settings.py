@@ -29,7 +29,7 @@ def modbus(registers, **over):
 
 @pytest.mark.parametrize(("kind", "model"), [("mqtt", MqttSettings), ("modbus", ModbusSettings)])
 def test_the_sample_in_the_readme_is_valid_and_says_what_it_shows(kind, model):
-    text = (HERE / f"{kind}.README.md").read_text("utf-8")
+    text = (HERE / kind / "README.md").read_text("utf-8")
     (sample,) = re.findall(r"```toml\n(.*?)```", text, re.S)
     (source,) = tomllib.loads(sample)["sources"].values()
     parsed = model.model_validate(source)
