@@ -9,7 +9,7 @@ PYTHON ?= python3
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --root-user-action=ignore
 PYTEST := .venv/bin/python -m pytest
 # What the tests need from Debian; `make test DEBIAN=` if you have it all from elsewhere.
-DEBIAN ?= mosquitto chromium fonts-noto-cjk postgresql gcc libc6-dev libmodbus-dev systemd
+DEBIAN ?= mosquitto chromium fonts-noto-cjk postgresql gcc libc6-dev libmodbus-dev pkgconf systemd
 
 # Stamps are keyed on contents: switching branches back and forth or deleting a file is seen, touching one is not.
 digest = $(shell find $(1) \( -name node_modules -o -path agent/ui/web/test -o -name '*.timestamp-*' \) -prune \
