@@ -115,7 +115,7 @@ def test_both_roles_from_one_file(agent: Agent) -> None:
     # the relay dies; the edge goes on, and a new relay comes
     first = agent.relay()
     first.kill()
-    until(lambda: agent.relay() is not None and agent.relay().pid != first.pid)
+    until(lambda: (now := agent.relay()) is not None and now.pid != first.pid)
     assert agent.edge.get("/readyz").status_code == 200
     until(lambda: agent.desk.get("/readyz").status_code == 200, 30)
 
