@@ -66,6 +66,9 @@ class Connection(ws.Client):  # type: ignore[misc]
         except (OSError, TimeoutError, websockets.WebSocketException, requests.RequestException) as error:
             raise Ended(_why(error)) from None
         finally:
+            if self._conn is not None:
+                # Debian 12's Python 3.11.2 lets a cancelled task out of its close early, with the socket still open.
+                self._conn.transport.abort()
             self._conn = None  # type: ignore[assignment]
 
     async def _ping_loop(self) -> None:
