@@ -150,6 +150,16 @@ def test_twenty_at_once_with_one_key_make_one_ticket(world: World) -> None:
     assert world.events() == 1
 
 
+def test_an_event_id_used_for_another_act_is_another_event(world: World) -> None:
+    """Answering 200 without doing anything would lose the act."""
+    first, second = world.raised()["no"], world.raised()["no"]
+    same = {"event_id": "1"}
+    assert step(world, first, "respond", "20002", json=same)["state"] == "RESPONDED"
+    assert step(world, second, "respond", "20002", json=same)["state"] == "RESPONDED"
+    assert step(world, second, "contain", "20002", json=same | {"text": "隔离"})["state"] == "CONTAINED"
+    assert step(world, second, "contain", "20002", json=same | {"text": "隔离"})["state"] == "CONTAINED"
+
+
 def test_a_step_is_done_once_without_a_key_too_if_it_has_an_event_id(world: World) -> None:
     no = world.raised()["no"]
     for _ in range(3):

@@ -52,9 +52,13 @@ class Answer:
 
 
 async def ask_of(request: Request, caller: Caller, key: str | None, event_id: str | None = None) -> Ask:
-    """The request's identity: its key, else the event id in its body, else a new one. Both are the device's own."""
-    content = b"\n".join((request.method.encode(), request.url.path.encode(), await request.body()))
-    name = key or event_id
+    """The request's identity: its key, else the event id in its body, else a new one. Both are the device's own.
+
+    An event id holds for the act it was made for: on another ticket, or for another step, it is another event.
+    """
+    path = request.url.path
+    content = b"\n".join((request.method.encode(), path.encode(), await request.body()))
+    name = key or (None if event_id is None else f"{path}:{event_id}")
     identity = uuid.uuid4() if name is None else uuid.uuid5(_NAMESPACE, f"{caller.id}:{name}")
     return Ask(key and f"{caller.id}:{key}", hashlib.sha256(content).hexdigest(), str(identity))
 
