@@ -25,6 +25,7 @@ from agent.plant.latches import KNOWN, latch_of, latches, release, set_latch
 from agent.plant.live import SHOWN, Live, LivePoint
 from agent.plant.settings import CharacteristicSettings
 from agent.plant.tracks import Charted, Track, gap, limits_of, load_track, newest_points, save, take
+from agent.spc.charts.base import plottable
 from agent.store.facts import epoch
 from agent.store.metadata import to_us
 from agent.store.write import Store, StoreFull, announce
@@ -196,7 +197,7 @@ class Pipeline:
         rows: list[tuple[Any, ...]] = []
         characteristic = track.settings.id
         for signal in signals:
-            if signal.value is None or signal.quality is Quality.BAD:
+            if signal.value is None or signal.quality is Quality.BAD or not self._plottable(signal):
                 gap(track)
                 applied.values[characteristic] = (None, signal.source_at or now, signal.received_at, Quality.BAD)
                 continue
@@ -220,6 +221,13 @@ class Pipeline:
             save(conn, track)
             applied.open[characteristic] = list(track.groups.open)
             announce(conn, f"point:{characteristic}")
+
+    def _plottable(self, signal: Signal) -> bool:
+        """False for a number no chart can take: kept in an open subgroup, it would stop every value after it."""
+        if signal.value is not None and plottable(signal.value):
+            return True
+        self._metrics.inc("andon_signals_unplottable_total", source=signal.source)
+        return False
 
     @staticmethod
     def _first_time(conn: Connection, track: Track, signal: Signal) -> bool:

@@ -47,6 +47,7 @@ class Edge(Role):
         super().__init__(config, clock, config.edge.data_dir)
         site = config.site
         self.metrics.declare("andon_signals_unmapped_total", "counter", "signals no characteristic reads, by source")
+        self.metrics.declare("andon_signals_unplottable_total", "counter", "numbers too large to chart, by source")
         self.metrics.declare("andon_violations_total", "counter", "violations that asked for a ticket")
         self.metrics.declare("andon_pipeline_failures_total", "counter", "signals set aside because of a bug")
         self.tickets = Tickets(site, setup_of(site, config.tickets, config.deadlines, config.characteristics))

@@ -53,6 +53,15 @@ def test_a_value_beyond_the_limit_opens_a_ticket_and_lights_the_tile(world: Worl
     assert world.call("GET", "/api/v1/kiosk").json()["tiles"][0]["attention"] == "none"
 
 
+@pytest.mark.parametrize("value", [1e308, -1e150, 10**400])
+def test_a_number_no_chart_can_take_is_refused_before_it_enters_a_subgroup(world: World, value: float) -> None:
+    body = f'{{"characteristic": "GAP", "values": [{value}]}}'
+    headers = {"content-type": "application/json"}
+    answer = world.call("POST", "/api/v1/measurements", badge="10001", content=body, headers=headers)
+    assert answer.status_code in (400, 422), answer.text
+    assert measure(world, [99.0, 100.0, 101.0], "GAP").json()["tile"]["value"] == 100.0
+
+
 def test_a_subgroup_may_come_in_parts(world: World) -> None:
     open_values = [measure(world, [v], "GAP", key=str(uuid4())).json()["tile"]["open"] for v in (99.0, 100.0, 101.0)]
     assert open_values == [[99.0], [99.0, 100.0], []]

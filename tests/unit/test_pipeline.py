@@ -313,3 +313,25 @@ def test_what_a_full_disk_does_not_take_is_not_acknowledged(line: Line) -> None:
             assert line.metrics.get("andon_pipeline_failures_total") == 0
 
     asyncio.run(main())
+
+
+def test_a_number_no_chart_can_take_is_bad_and_holds_nothing_up(tmp_path: Path) -> None:
+    """In an open subgroup it would otherwise wait for the subgroup's end and fail every value from then on."""
+    grouped = CharacteristicSettings.model_validate(
+        WIDTH.model_dump() | {"chart": "xbar_r", "n": 2, "lsl": None, "usl": None}
+    )
+    line = Line(tmp_path, ManualClock(START), grouped)
+
+    async def main() -> None:
+        async with line:
+            await line.say(1e200, 100, -1e308)
+            await line.again()
+            await line.say(102)
+            assert [p.y for p in line.pipeline.live["width"].points] == [101]
+            assert line.pipeline.live["width"].open == []
+        async with line:
+            await line.say(1e150)
+            assert line.pipeline.live["width"].quality is Quality.BAD
+            assert 'andon_signals_unplottable_total{source="b"} 1' in line.metrics.render()
+
+    asyncio.run(main())

@@ -112,14 +112,20 @@ class Chart(ABC):
         )
 
 
-_LARGEST = 1e150
+VALUE_MAX = 1e150
+"""Values are smaller than this, so that they can be squared and added."""
+
+
+def plottable(value: float) -> bool:
+    """Whether a value can be charted: finite, and smaller than VALUE_MAX."""
+    return -VALUE_MAX < value < VALUE_MAX
 
 
 def checked(values: Sequence[float]) -> Sequence[float]:
     """The values, all finite and of a size that can be squared and added. Raises ValueError otherwise."""
     for value in values:
-        if not -_LARGEST < value < _LARGEST:
-            raise ValueError(f"value = {value!r}: a finite number of less than {_LARGEST:g}")
+        if not plottable(value):
+            raise ValueError(f"value = {value!r}: a finite number of less than {VALUE_MAX:g}")
     return values
 
 

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 from agent.records.tickets.rules.opening import TEXT_MAX
+from agent.spc.charts.base import VALUE_MAX
 
 Words = Annotated[str, StringConstraints(max_length=TEXT_MAX)]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=120)]
 Sha = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Number = Annotated[float, Field(allow_inf_nan=False)]
+Number = Annotated[float, Field(allow_inf_nan=False, gt=-VALUE_MAX, lt=VALUE_MAX)]
 Text = str | dict[str, Any]
 """A person's own words, or {"key", "args"} of the texts."""
 
