@@ -46,7 +46,7 @@ fix: $(DEV)  ## format, and mend what the linter can mend
 bench: $(DEV)  ## print the figures (tests/bench)
 	.venv/bin/python tools/scripts.py tests/bench 'bench_*.py'
 
-rig: debian $(DEV)  ## the long fault rigs: kills, lost answers, cut links (tests/rig)
+rig: debian $(DEV)  ## the long rigs: kills, lost answers, the units under a real systemd (root; tests/rig)
 	.venv/bin/python tools/scripts.py tests/rig '*.py' --except 'soak*'
 
 soak: debian $(DEV)  ## hours under load (tests/rig/soak*)
