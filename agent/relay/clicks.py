@@ -10,7 +10,7 @@ import asyncio
 import uuid as uuids
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -26,6 +26,10 @@ from agent.store.write import Store, announce
 
 Whose = Callable[[Connection, str], str | None]
 """Ticket number → edge that owns it."""
+
+
+_CREDIBLE = timedelta(days=1)
+"""Feishu tells of a click within seconds, once: an older time is an error, and would stand before what came first."""
 
 
 class Clicks:
@@ -55,6 +59,7 @@ class Clicks:
         return asyncio.run_coroutine_threadsafe(self._answer(click), self._loop)
 
     async def _answer(self, click: Click) -> Verdict:
+        until = asyncio.get_running_loop().time() + self._settings.verdict_wait_s
         person = await asyncio.to_thread(self._who, click)
         if person is None:
             return Verdict("error", text("click.unknown_person"))
@@ -64,12 +69,12 @@ class Clicks:
         uuid, edge = taken
         if self._edges.silent_s(edge) > self._settings.edge_silent_s:
             return Verdict("info", text("click.edge_offline"))
-        return await self._await_verdict(uuid)
+        return await self._await_verdict(uuid, until)
 
-    async def _await_verdict(self, uuid: str) -> Verdict:
+    async def _await_verdict(self, uuid: str, until: float) -> Verdict:
         event = self._waiting.setdefault(uuid, asyncio.Event())
         try:
-            async with asyncio.timeout(self._settings.verdict_wait_s):
+            async with asyncio.timeout_at(until):
                 while True:
                     found = await self._store.write(lambda conn: _verdict(conn, uuid))
                     if found is not None:
@@ -92,6 +97,8 @@ class Clicks:
             return Verdict("error", text("click.unknown_ticket", no=number))
         uuid = uuids.uuid4().hex
         acted = min(click.clicked_at or now, now)
+        if now - acted > _CREDIBLE:
+            acted = now
         payload = {
             "uuid": uuid, "event_id": click.event_id, "ticket": number, "action": str(click.value.get("action", "")),
             "cycle": click.value.get("cycle"), "args": dict(click.form), "person": person, "at": acted.isoformat(),

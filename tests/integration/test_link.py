@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -355,6 +356,22 @@ def test_a_click_gets_its_verdict_and_works_once(tmp_path: Path) -> None:
             assert stranger.toast["key"] == "click.unknown_person"
             ghost = await asyncio.wrap_future(there.on_click(click("SZ1-E3-000000-001", "ev4")))
             assert ghost.toast["key"] == "click.unknown_ticket"
+
+    asyncio.run(main())
+
+
+def test_a_click_with_an_impossible_time_counts_when_it_arrived(tmp_path: Path) -> None:
+    far_side = Far()
+
+    async def main() -> None:
+        async with relay(tmp_path / "r", far_side) as there, edge(tmp_path / "e") as here:
+            no = await raise_one(here)
+            await until(lambda: settled(here.store) and settled(there.store))
+            before = CLOCK.now()
+            old = replace(click(no, "ev1"), clicked_at=before - timedelta(days=2000))
+            assert (await asyncio.wrap_future(there.on_click(old))).level == "success"
+            with here.store.read() as conn:
+                assert get(conn, no).responded.at >= before
 
     asyncio.run(main())
 
