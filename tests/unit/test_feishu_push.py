@@ -167,13 +167,13 @@ def test_a_verdict_is_a_toast_and_a_card(handler: Handler, app: App) -> None:
     assert set(answer["toast"]["i18n"]) == {"zh_cn", "en_us"} and "Ticket" in answer["toast"]["i18n"]["en_us"]
 
 
-def test_a_verdict_that_does_not_come_is_received(handler: Handler, app: App) -> None:
+def test_a_click_that_nobody_took_in_time_is_not_called_received(handler: Handler, app: App) -> None:
     late: Future[Verdict] = Future()
     app.verdict = lambda: late
     before = time.monotonic()
     [(status, answer)] = ask(handler, pushed())
     assert status == 200 and time.monotonic() - before < 1
-    assert answer["toast"]["type"] == "info" and answer["toast"]["content"].startswith("已收到")
+    assert answer["toast"]["type"] == "warning" and answer["toast"]["content"].startswith("还没存好")
     assert not late.cancelled(), "the click is taken all the same"
 
 
@@ -182,7 +182,7 @@ def test_twenty_clicks_at_once_wait_beside_each_other(handler: Handler, app: App
     before = time.monotonic()
     answers = ask(handler, *[pushed()] * 20)
     assert time.monotonic() - before < 1 and len(app.clicks) == 20
-    assert all(answer["toast"]["content"].startswith("已收到") for _, answer in answers)
+    assert all(answer["toast"]["content"].startswith("还没存好") for _, answer in answers)
 
 
 def test_an_app_that_blocks_does_not_block_the_loop(handler: Handler, app: App) -> None:

@@ -131,6 +131,6 @@ def toast(level: str, words: Text, language: str, tz: tzinfo, now: datetime) -> 
     return {"toast": {"type": level if level in _LEVELS else "info", "content": said[language], "i18n": i18n}}
 
 
-RECEIVED = Verdict("info", text("feishu.click.received"))
+UNSURE = Verdict("warning", text("feishu.click.unsure"))
 UNKNOWN = Verdict("error", text("feishu.click.unknown"))
 FAILED = Verdict("error", text("feishu.click.failed"))

@@ -1,7 +1,8 @@
 """One push → one answer in time, without holding up the connection's loop.
 
-Feishu waits 3 s. A click waits for its verdict at most `click_wait_s`, then says "received". An event is answered 200
-once the caller has it safe, else 500: Feishu pushes it again after 15 s, 5 min, 1 h and 6 h.
+Feishu waits 3 s. A click waits for its answer at most `click_wait_s`. Whoever takes it says "received" in time once it
+is durable, so silence until then means that it may be lost: the person is told to look and to press again. An event is
+answered 200 once the caller has it safe, else 500: Feishu pushes it again after 15 s, 5 min, 1 h and 6 h.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Handler:
     async def _click(self, push: Push) -> dict[str, Any]:
         decided = asyncio.create_task(self._decide(push))
         if not await self._settled(decided, self._settings.click_wait_s, "click"):
-            return self._toast(answers.RECEIVED)
+            return self._toast(answers.UNSURE)
         if decided.exception() is not None:
             return self._toast(answers.FAILED)
         verdict = decided.result()
