@@ -25,6 +25,8 @@ from agent.sinks.feishu.settings import FeishuSettings
 log = logging.getLogger(__name__)
 _TICK_S = 0.5
 _FIRST_S, _CAP_S = 1.0, 30.0
+_OPENED_CAP_S = 5.0
+"""The longest pause after a connection that was open: Feishu closes some of them, and clicks get lost meanwhile."""
 _THREADS = 32
 
 
@@ -91,7 +93,7 @@ class Callbacks:
             if ticks * _TICK_S > _CAP_S:
                 pause = _FIRST_S
             self._stop.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311  (jitter, not a secret)
-            pause = min(_CAP_S, pause * 2)
+            pause = min(_OPENED_CAP_S if link.frames else _CAP_S, pause * 2)
         self._now("stopped")
 
     def _watch(self, link: _Link) -> int:
