@@ -105,8 +105,8 @@ class Relay(Role):
             await asyncio.to_thread(self.feishu.stop)
 
     def _office(self) -> bool:
-        """Feishu can be reached: it hears us, and we hear it."""
-        return self.feishu.health().state == "open" and not self.deliver.down
+        """Feishu can be reached: it hears us, takes what we say, and we hear it."""
+        return self.feishu.health().state == "open" and not self.deliver.down and not self.sink.trouble
 
     def _delivers(self) -> bool:
         """The delivering task has turned within the last minute."""
@@ -161,6 +161,10 @@ class Relay(Role):
         found.put("andon_feishu_connected", 1 if self.feishu.health().state == "open" else 0)
         found.declare("andon_feishu_reachable", "gauge", "0 while messages cannot be delivered")
         found.put("andon_feishu_reachable", 0 if self.deliver.down else 1)
+        found.declare(
+            "andon_feishu_refused", "gauge", "1 while Feishu refuses the whole app: quota, credentials, bot off"
+        )
+        found.put("andon_feishu_refused", 1 if self.sink.trouble else 0)
         found.declare("andon_edge_silent_seconds", "gauge", "time since an edge was last heard")
         for edge in self.edges.known():
             found.put("andon_edge_silent_seconds", round(self.edges.silent_s(edge), 1), edge=edge)

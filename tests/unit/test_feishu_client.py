@@ -164,6 +164,16 @@ def test_wrong_credentials_stop_everything_for_minutes(bench: Bench, caplog: pyt
     assert bench.get() == {"owner_id": "ou_7"} and bench.client.trouble == ""
 
 
+def test_trouble_that_nobody_has_asked_about_for_long_is_not_known(bench: Bench) -> None:
+    bench.plan(reply(99991403, status=429))
+    with pytest.raises(Unreachable):
+        bench.get()
+    bench.clock.advance(STOPPED_S + 60)
+    assert "99991403" in bench.client.trouble, "the next attempt is still to come"
+    bench.clock.advance(STOPPED_S)
+    assert bench.client.trouble == ""
+
+
 def test_a_refusal_names_code_words_and_log_id_but_no_address(bench: Bench) -> None:
     words = "Access denied. One of the following scopes is required: [im:chat]. https://open.feishu.cn/app/cli_a1/auth"
     bench.plan(reply(99991672, msg=words, **{"x_TT_logid": "20261122ABC"}))

@@ -80,8 +80,15 @@ class FeishuClient:
         self._lock = threading.Lock()
         self._token: tuple[str, float] | None = None
         self._not_before: dict[str, float] = {}
-        self.trouble = ""
-        """Why Feishu refuses the whole app at present (quota, credentials, …), for health and alarms."""
+        self._trouble = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why Feishu refuses the whole app at present (quota, credentials, …), for health and alarms.
+
+        Nothing once the pause is long over: then it is not known, since nobody has asked."""
+        since = self._not_before.get("*", float("-inf"))
+        return self._trouble if self._clock.monotonic() < since + STOPPED_S else ""
 
     def call(self, api: str, method: str, path: str, **more: Any) -> dict[str, Any]:
         """Make one call (`more`: the other fields of Call) and return its `data`.
@@ -105,7 +112,7 @@ class FeishuClient:
             data = self.call(api, "GET", path, paths=paths or {}, query=[*query, *more])
             yield from (item for item in data.get("items") or () if isinstance(item, dict))
             last, token = token, str(data.get("page_token") or "")
-            if not data.get("has_more") or not token or token == last:
+            if data.get("has_more") is False or not token or token == last:
                 return
 
     def _sleep(self, seconds: float) -> None:
@@ -118,7 +125,7 @@ class FeishuClient:
             token = self._tenant_token()
             kind, body, error = self._exchange(request, token)
             if kind is Kind.OK:
-                self.trouble = ""
+                self._trouble = ""
                 data = body.get("data")
                 return data if isinstance(data, dict) else {}
             if kind is not Kind.TOKEN or last:
@@ -149,8 +156,8 @@ class FeishuClient:
             return wait
         if kind is Kind.STOPPED:
             self._not_before["*"] = self._clock.monotonic() + STOPPED_S
-            if self.trouble != reason:
-                self.trouble = reason
+            if self._trouble != reason:
+                self._trouble = reason
                 log.error("Feishu refuses this app: %s", reason)
         return None
 
@@ -159,7 +166,7 @@ class FeishuClient:
         for name in (api, "*"):
             left = self._not_before.get(name, now) - now
             if left > 0.001:  # less is the rounding of clocks
-                raise Unreachable(self.trouble or f"{api}: paused after a rate limit", left)
+                raise Unreachable(self._trouble or f"{api}: paused after a rate limit", left)
         if self._stop.is_set():
             raise Unreachable("stopping")
 
