@@ -6,7 +6,7 @@ open_ids differ per app (contact-v3/user/batch_get_id, contact-v3/user/get; feis
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from agent.clock import Clock
@@ -17,6 +17,7 @@ from agent.sinks.feishu.retry import FarSays
 log = logging.getLogger(__name__)
 _BATCH = 50
 _AGAIN_S = 600.0
+_LEVELS = 3
 Entry = Mapping[str, Any]
 
 
@@ -109,6 +110,20 @@ def name_of(person: str, names: Names) -> str:
     """A person's name, or the employee number if nobody of that number is known."""
     entry = names.person(person) or {}
     return str(entry.get("name") or person)
+
+
+def superiors(person: str, names: Names) -> Iterator[str]:
+    """Who answers for a person that Feishu cannot reach: the leader, then that one's leader, nobody twice."""
+    seen = {person}
+    for _ in range(_LEVELS):
+        leader = str((names.person(person) or {}).get("leader") or "")
+        entry = names.person(leader) if leader and leader not in seen else None
+        if entry is None:
+            return
+        seen.add(leader)
+        person = leader
+        if entry.get("active", True):
+            yield leader
 
 
 def _digits(mobile: object) -> str:

@@ -17,7 +17,7 @@ from agent.outbox.sink import Delivered, Message, Names, Reissue
 from agent.sinks.feishu.card.elements import cut
 from agent.sinks.feishu.client import FeishuClient
 from agent.sinks.feishu.kinds.members import CHAT, SLICE, Members
-from agent.sinks.feishu.people import People
+from agent.sinks.feishu.people import People, superiors
 from agent.sinks.feishu.retry import FarSays, Kind, Unknown
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,11 @@ class Groups:
             if note or message.first_tried_at is not None:
                 inside = self._members.of(chat)
             joining = {person: open_id for person, open_id in people.items() if open_id not in inside}
+            if joining:
+                names.remember(payload["group"], chat)  # a repeat is not to depend on what a known uuid is answered
             missing = {p for p in payload["people"] if p not in people} | self._join_all(chat, joining, names)
+            if payload.get("owner") in missing:
+                self._bring_superior(chat, str(payload["owner"]), names)
         except FarSays as error:
             if not _gone(error):
                 raise
@@ -68,12 +72,14 @@ class Groups:
         chat = needed(message, names, payload["group"])
         people = self._people.open_ids(payload["people"], names)
         try:
-            refused = self._members.join(chat, people, names)
+            outside = {p for p in payload["people"] if p not in people} | self._members.join(chat, people, names)
+            for person in sorted(outside):
+                self._bring_superior(chat, person, names)
         except FarSays as error:
             if error.kind is Kind.GONE:
                 return Delivered(note="already gone")
             raise
-        return Delivered(note=_missing({p for p in payload["people"] if p not in people} | refused))
+        return Delivered(note=_missing(outside))
 
     def leave(self, message: Message, names: Names) -> Delivered:
         """Take all people out, then dissolve what is left."""
@@ -124,7 +130,7 @@ class Groups:
         name, description = self._called(message)
         for _ in range(3):
             body = {"name": name, "description": description, "user_id_list": first, "owner_id": owner}
-            body |= {"chat_mode": "group", "chat_type": "private"}
+            body |= {"chat_type": "private"}
             query = [("user_id_type", "open_id"), ("set_bot_manager", "true"), ("uuid", message.key)]
             filled = {key: value for key, value in body.items() if value}
             try:
@@ -138,9 +144,12 @@ class Groups:
                 else:
                     raise
                 continue
-            if not data.get("chat_id"):
+            if data.get("chat_id"):
+                return str(data["chat_id"]), set(first)
+            found = self._look_up(message.payload["ticket"])  # what a repeated uuid gets is documented nowhere
+            if found is None:
                 raise Unknown("im.chat.create: no chat_id in the answer")
-            return str(data["chat_id"]), set(first)
+            return found, set()
         raise Unknown("im.chat.create: refused three times")
 
     def _called(self, message: Message) -> tuple[str, str]:
@@ -169,6 +178,14 @@ class Groups:
                 raise
             log.warning("people cannot be added: %s", error.reason)
             return set(people)
+
+    def _bring_superior(self, chat: str, person: str, names: Names) -> None:
+        """Somebody who is to act cannot join: whoever is above them, and can, joins instead."""
+        for leader in superiors(person, names):
+            found = self._people.open_ids([leader], names)
+            if found and not self._join_all(chat, found, names):
+                log.info("%s is not in Feishu: %s joins instead", person, leader)
+                return
 
     def _dissolve(self, chat: str) -> Delivered:
         try:

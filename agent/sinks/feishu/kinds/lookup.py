@@ -41,8 +41,8 @@ def look_up(
     ]  # fmt: skip
     try:
         for item in client.pages("im.message.list", MESSAGES, query):
-            by_app = (item.get("sender") or {}).get("sender_type", "app") == "app"
-            if by_app and not item.get("deleted") and item.get("message_id") and mine(item):
+            by_us = (item.get("sender") or {}).get("sender_type") != "user"
+            if by_us and not item.get("deleted") and item.get("message_id") and mine(item):
                 return str(item["message_id"])
     except FarSays as error:
         log.warning("messages cannot be looked up, one is sent again: %s", error.reason)
@@ -53,7 +53,7 @@ def card_of(number: str) -> Callable[[Item], bool]:
     """Cards come back reduced (title, elements); the ticket number stands in the title."""
 
     def mine(item: Item) -> bool:
-        return item.get("msg_type") == "interactive" and carries(_content(item), number)
+        return item.get("msg_type") == "interactive" and carries(_unescaped(_content(item)), number)
 
     return mine
 
@@ -71,6 +71,14 @@ def same_words(text: str) -> Callable[[Item], bool]:
 def _content(item: Item) -> str:
     body = item.get("body")
     return str(body.get("content", "")) if isinstance(body, dict) else ""
+
+
+def _unescaped(content: str) -> str:
+    """JSON without \\u escapes: their last digit would pass for the beginning of a number's first word."""
+    try:
+        return json.dumps(json.loads(content), ensure_ascii=False)
+    except ValueError:
+        return content
 
 
 def _bare(text: str) -> str:

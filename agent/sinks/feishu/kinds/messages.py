@@ -21,7 +21,7 @@ from agent.sinks.feishu.card.elements import cut
 from agent.sinks.feishu.client import FeishuClient
 from agent.sinks.feishu.kinds.groups import Expired, carries, needed
 from agent.sinks.feishu.kinds.lookup import MESSAGES, WORDS_EARLIER, card_of, look_up, same_words
-from agent.sinks.feishu.people import People, name_of
+from agent.sinks.feishu.people import People, name_of, superiors
 from agent.sinks.feishu.retry import FarSays, Kind, Unknown
 
 log = logging.getLogger(__name__)
@@ -96,17 +96,30 @@ class Messages:
         return Delivered()
 
     def nudge(self, message: Message, names: Names) -> Delivered | Reissue:
-        """Words to one person. Raises Rejected when Feishu knows no such person."""
-        person, text = str(message.payload["person"]), self._text(message)
-        if self._expired(message, WINDOW):
-            chat = names.far(f"p2p:{person}")
-            found = None if chat is None else look_up(self._client, message, chat, same_words(text), WORDS_EARLIER)
-            return _found(found) or Reissue()
+        """Words to one person, or to whoever is above them if Feishu cannot reach them. Raises Rejected for nobody."""
+        person = str(message.payload["person"])
+        expired = self._expired(message, WINDOW)
+        for recipient in (person, *superiors(person, names)):
+            text = self._text(message, None if recipient == person else name_of(person, names))
+            if expired:
+                chat = names.far(f"p2p:{recipient}")
+                found = None if chat is None else look_up(self._client, message, chat, same_words(text), WORDS_EARLIER)
+                done = _found(found)
+            else:
+                done = self._nudge_one(message, names, recipient, text)
+            if done is not None:
+                return done if recipient == person else replace(done, note=f"{person} is not in Feishu: to {recipient}")
+        if expired:
+            return Reissue()
+        raise Rejected(f"person {person} ({name_of(person, names)}) cannot be reached in Feishu")
+
+    def _nudge_one(self, message: Message, names: Names, person: str, text: str) -> Delivered | None:
+        """None: Feishu knows no such person, also when asked anew."""
         refused: set[str] = set()
         for _ in range(2):
             open_id = self._people.open_ids([person], names, refused).get(person)
             if open_id is None:
-                break
+                return None
             try:
                 return self._nudge(message, names, person, open_id, text)
             except FarSays as error:
@@ -114,7 +127,7 @@ class Messages:
                     raise
                 log.info("%s: asking for the person's id anew", error.reason)
                 refused.add(open_id)
-        raise Rejected(f"person {person} ({name_of(person, names)}) cannot be reached in Feishu")
+        return None
 
     def _nudge(self, message: Message, names: Names, person: str, open_id: str, text: str) -> Delivered:
         def send(look: Look) -> Mapping[str, Any]:
@@ -152,9 +165,12 @@ class Messages:
             raise Unknown("im.message.create: no message_id in the answer")
         return data
 
-    def _text(self, message: Message) -> str:
+    def _text(self, message: Message, instead_of: str | None = None) -> str:
         """The message's words, the same at each attempt: "today" is the day of the first one."""
-        text = cut(self._words(message.payload["text"], message.first_tried_at), 2000)
+        said = message.payload["text"]
+        if instead_of is not None:
+            said = {"key": "feishu.instead", "args": {"name": instead_of, "words": said}}
+        text = cut(self._words(said, message.first_tried_at), 2000)
         number = str(message.payload["ticket"])
         return text if carries(text, number) else f"{text} {number}"
 
@@ -194,6 +210,6 @@ def _plainer(look: Look, error: FarSays) -> Look | None:
         return replace(look, reduced=look.reduced + 1) if look.reduced < 2 else None
     if "200570" in error.reason and look.pictures:
         return replace(look, pictures=False)
-    if error.kind in (Kind.PERSON, Kind.WRONG) and look.mentions:
+    if error.kind is Kind.PERSON and look.mentions:
         return replace(look, mentions=False)
     return None
