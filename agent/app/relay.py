@@ -57,7 +57,9 @@ class Relay(Role):
         self.deliver = Deliver(
             store, clock, dict.fromkeys(self.sink.kinds, self.sink), self.names, settings, self.metrics
         )
-        self.clicks = Clicks(store, clock, self.edges, settings, edge_of, self._who)
+        in_time = min(settings.verdict_wait_s, 0.8 * config.feishu.click_wait_s)  # "received" is said before "unsure"
+        waits = settings.model_copy(update={"verdict_wait_s": in_time})
+        self.clicks = Clicks(store, clock, self.edges, waits, edge_of, self._who)
         self.feishu = Callbacks(
             config.feishu, clock, config.site.zone, on_click=self.clicks.on_click, on_event=self._on_event,
             card=lambda neutral: self.sink.card(neutral, self.names), person=self._person,

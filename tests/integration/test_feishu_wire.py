@@ -352,7 +352,7 @@ def test_twenty_clicks_with_the_line_away_are_answered_in_time_and_pings_go_on(
     heard = health().last_frame_at
     answers = [side.answered() for _ in range(20)]
     assert time.monotonic() - before < 3 and len(ear.clicks) == 20
-    assert all(status == 200 and body["toast"]["content"].startswith("已收到") for status, body in answers)
+    assert all(status == 200 and body["toast"]["content"].startswith("还没存好") for status, body in answers)
     assert health().last_frame_at > heard, "pongs were read while the clicks waited"
 
 

@@ -119,9 +119,7 @@ class App:
     def __init__(self) -> None:
         self.clicks: list[Click] = []
         self.events: list[tuple[str, Any, str]] = []
-        self.verdict: Callable[[], Future[Verdict]] = lambda: resolved(
-            Verdict("success", text("feishu.click.received"))
-        )
+        self.verdict: Callable[[], Future[Verdict]] = lambda: resolved(Verdict("success", text("click.received")))
         self.stored: Callable[[], Future[None]] = lambda: resolved(None)
         self.card: Callable[[Any], dict[str, Any]] = lambda neutral: {"schema": "2.0", "of": neutral["no"]}
 
