@@ -27,9 +27,12 @@ from agent.store.write import Store, announce
 Whose = Callable[[Connection, str], str | None]
 """Ticket number → edge that owns it."""
 
-
 _CREDIBLE = timedelta(days=1)
 """Feishu tells of a click within seconds, once: an older time is an error, and would stand before what came first."""
+
+
+_PRESS = ("ticket", "action", "cycle", "args", "person")
+"""What makes two presses the same one, pressed again."""
 
 
 class Clicks:
@@ -124,7 +127,7 @@ class Clicks:
         if row is None or row.verdict is not None:
             return
         conn.execute(update(command).where(command.c.uuid == row.uuid).values(verdict=dict(payload), verdict_at=now))
-        if row.told_at is not None and payload["level"] == "error":
+        if row.told_at is not None and payload["level"] == "error" and not _pressed_before(conn, row):
             self._say_late(conn, now, row, payload["toast"])
         announce(conn, f"verdict:{row.uuid}")
 
@@ -140,6 +143,20 @@ class Clicks:
         for topic in topics:
             if topic.startswith("verdict:") and (event := self._waiting.get(topic.removeprefix("verdict:"))):
                 event.set()
+
+
+def _pressed_before(conn: Connection, row: Row[Any]) -> bool:
+    """Whether the person had pressed just this before and heard, or is to hear, what came of it.
+
+    Who waits for the line presses again: one message is enough, and none if their first press was taken.
+    """
+    others = conn.execute(
+        select(command.c.payload).where(
+            command.c.edge == row.edge, command.c.uuid != row.uuid, command.c.verdict.is_not(None),
+            command.c.told_at.is_not(None), command.c.received_at > row.received_at - _CREDIBLE,
+        )
+    ).scalars()  # fmt: skip
+    return any(all(other[part] == row.payload[part] for part in _PRESS) for other in others)
 
 
 def _verdict(conn: Connection, uuid: str) -> Verdict | None:

@@ -38,7 +38,7 @@ from agent.relay.deliver import Deliver
 from agent.relay.ingress import Ingress, link_app
 from agent.relay.names import StoreNames, adopt
 from agent.relay.replies import Edges, add_reply, purge_replies
-from agent.relay.rows import edge_seen, reply
+from agent.relay.rows import command, edge_seen, reply
 from agent.relay.settings import RelaySettings
 from agent.store.facts import count, epoch, mark_copy
 from agent.store.schema import upgrade
@@ -220,6 +220,11 @@ def settled(store: Store) -> bool:
     return found["waiting"] == 0
 
 
+def verdicts(store: Store) -> list[dict | None]:
+    with store.read() as conn:
+        return list(conn.execute(select(command.c.verdict)).scalars())
+
+
 def click(no: str, event_id: str, who: str = "ou_own", action: str = "respond") -> Click:
     return Click(event_id, who, None, {"ticket": no, "action": action, "cycle": 1}, {}, "om_1", "oc_1", CLOCK.now())
 
@@ -389,12 +394,14 @@ def test_a_click_with_the_edge_away_counts_at_its_time_and_a_late_refusal_is_tol
             first = click(no, "ev1")
             verdict = await asyncio.wrap_future(there.on_click(first))
             assert verdict.toast["key"] == "click.edge_offline"
-            await asyncio.wrap_future(there.on_click(click(no, "ev2", "ou_duty")))
+            for event, who in (("ev2", "ou_duty"), ("ev3", "ou_own"), ("ev4", "ou_duty"), ("ev5", "ou_own")):
+                await asyncio.wrap_future(there.on_click(click(no, event, who)))
             with there.store.read() as conn:
-                assert len(conn.execute(select(reply).where(reply.c.kind == "command")).all()) == 2
+                assert len(conn.execute(select(reply).where(reply.c.kind == "command")).all()) == 5
             async with edge(tmp_path / "e") as here:
-                await until(lambda: (("late" in lane) for lane, kind, _ in far_side.effects if kind == "nudge"))
-                await until(lambda: [k for _, k, _ in far_side.effects if k == "nudge"])
+                await until(lambda: all(verdicts(there.store)) and settled(there.store))
+                late = [lane for lane, kind, _ in far_side.effects if kind == "nudge" and "late" in lane]
+                assert len(late) == 1, "one to whom it was refused, though pressed twice; none to whoever took it"
                 with here.store.read() as conn:
                     responded = get(conn, no).responded
             assert responded.by == "own"
