@@ -24,7 +24,7 @@ from agent.sinks.feishu.settings import FeishuSettings
 
 log = logging.getLogger(__name__)
 _TICK_S = 0.5
-_FIRST_S, _CAP_S = 1.0, 30.0
+_FIRST_S, _CAP_S = 1.0, 10.0
 _OPENED_CAP_S = 5.0
 """The longest pause after a connection that was open: Feishu closes some of them, and clicks get lost meanwhile."""
 _THREADS = 32
