@@ -53,7 +53,7 @@ class Relay(Role):
         self.metrics.declare("andon_feishu_events_total", "counter", "events that Feishu pushed, by kind")
         self.edges = Edges()
         self.names = StoreNames(store, clock, person_row, self.blobs.path)
-        self.sink = FeishuSink(config.feishu, clock, config.site.zone)
+        self.sink = FeishuSink(config.feishu, clock, config.site.zone, last=(config.tickets.default_owner,))
         self.deliver = Deliver(
             store, clock, dict.fromkeys(self.sink.kinds, self.sink), self.names, settings, self.metrics
         )

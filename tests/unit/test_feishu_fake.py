@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -227,12 +227,12 @@ def _node(node: Mapping[str, Any]) -> dict[str, Any]:
 class Rig:
     """A sink over Far, with a directory of people whose open_ids are known: p00 … p98."""
 
-    def __init__(self, tmp: Path, language: str = "zh") -> None:
+    def __init__(self, tmp: Path, language: str = "zh", last: Sequence[str] = ()) -> None:
         (tmp / "secret").write_text(SECRET + "\n")
         self.clock = ManualClock(START)
         self.far, self.names = Far(self.clock), Names()
         settings = {"app_id": "cli_a1", "app_secret_file": tmp / "secret", "language": language}
-        self.sink = FeishuSink(FeishuSettings.model_validate(settings), self.clock, TZ, send=self.far)
+        self.sink = FeishuSink(FeishuSettings.model_validate(settings), self.clock, TZ, send=self.far, last=last)
         for n in range(99):
             self.names.people[f"p{n:02}"] = {"id": f"p{n:02}", "name": f"人{n}", "open_id": f"ou_{n:02}"}
 

@@ -445,6 +445,18 @@ def test_a_nudge_to_somebody_who_has_left_goes_to_their_superior(rig: Rig) -> No
     assert isinstance(found, Delivered) and len(rig.far.messages) == 1
 
 
+def test_where_no_leader_can_be_reached_either_the_default_owner_is_told(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, last=("p02",))
+    rig.names.people["p03"] = {"id": "p03", "name": "周敏", "leader": "p04"}
+    rig.names.people["p04"] = {"id": "p04", "name": "也走了"}
+    assert "to p02" in rig.deliver("nudge", key="n1", person="p03", text=f"{NO} 一").note
+    rig.deliver("open_group", name=NO, people=["p03", "p01"], owner="p03")
+    assert rig.far.chats["oc_1"]["members"] == ["ou_01", "ou_02"]
+    rig.names.people["p02"] = {"id": "p02", "name": "也没有"}
+    with pytest.raises(Rejected, match="p02"):
+        rig.deliver("nudge", key="n2", person="p02", text=NO)
+
+
 def test_a_nudge_to_a_stale_id_asks_anew(rig: Rig) -> None:
     rig.names.people["p03"] |= {"open_id": "ou_gone", "email": "z@plant.cn"}
     rig.far.mails["z@plant.cn"] = "ou_60"

@@ -22,10 +22,13 @@ Entry = Mapping[str, Any]
 
 
 class People:
-    """Resolves people. Whoever cannot be resolved is left out of the answer; the caller decides what that means."""
+    """Resolves people. Whoever cannot be resolved is left out of the answer; the caller decides what that means.
 
-    def __init__(self, client: FeishuClient, clock: Clock) -> None:
-        self._client, self._clock = client, clock
+    `last`: employee numbers of who answers when nobody else can.
+    """
+
+    def __init__(self, client: FeishuClient, clock: Clock, last: Sequence[str] = ()) -> None:
+        self._client, self._clock, self._last = client, clock, last
         self._in_vain: dict[str, float] = {}
 
     def open_ids(self, people: Sequence[str], names: Names, bad: Collection[str] = ()) -> dict[str, str]:
@@ -54,6 +57,20 @@ class People:
         wanted = [p for p in people if now - self._in_vain.get(p, -_AGAIN_S) >= _AGAIN_S]
         found = self.open_ids(wanted, names) if wanted else {}
         self._in_vain.update({p: now for p in wanted if p not in found})
+
+    def instead_of(self, person: str, names: Names) -> Iterator[str]:
+        """Who answers for a person that Feishu cannot reach: leader upon leader, then the last resort, nobody twice."""
+        seen, below = {person}, person
+        for _ in range(_LEVELS):
+            leader = str((names.person(below) or {}).get("leader") or "")
+            entry = names.person(leader) if leader and leader not in seen else None
+            if entry is None:
+                break
+            seen.add(leader)
+            below = leader
+            if entry.get("active", True):
+                yield leader
+        yield from (other for other in self._last if other not in seen)
 
     def _ask(self, unknown: Mapping[str, Entry]) -> dict[str, str]:
         """Ask by user_id first, the rest by mail and mobile."""
@@ -110,20 +127,6 @@ def name_of(person: str, names: Names) -> str:
     """A person's name, or the employee number if nobody of that number is known."""
     entry = names.person(person) or {}
     return str(entry.get("name") or person)
-
-
-def superiors(person: str, names: Names) -> Iterator[str]:
-    """Who answers for a person that Feishu cannot reach: the leader, then that one's leader, nobody twice."""
-    seen = {person}
-    for _ in range(_LEVELS):
-        leader = str((names.person(person) or {}).get("leader") or "")
-        entry = names.person(leader) if leader and leader not in seen else None
-        if entry is None:
-            return
-        seen.add(leader)
-        person = leader
-        if entry.get("active", True):
-            yield leader
 
 
 def _digits(mobile: object) -> str:

@@ -31,7 +31,8 @@ _SAFE_PART = 0.9
 class FeishuSink:
     """Implements outbox.sink.Sink. May be called by several threads; each lane by one at a time.
 
-    `send` replaces the network in tests. The constructor imports lark_oapi (seconds), opens no connection.
+    `send` replaces the network in tests. `last`: who is told when neither somebody nor their leaders can be reached.
+    The constructor imports lark_oapi (seconds), opens no connection.
     Raises ConfigError if there is no app secret.
     """
 
@@ -39,13 +40,15 @@ class FeishuSink:
         "open_group", "post_card", "update_card", "add_people", "nudge", "say", "leave_group", "dissolve_group",
     )  # fmt: skip
 
-    def __init__(self, settings: FeishuSettings, clock: Clock, tz: tzinfo, send: Send | None = None) -> None:
+    def __init__(
+        self, settings: FeishuSettings, clock: Clock, tz: tzinfo, send: Send | None = None, last: Sequence[str] = ()
+    ) -> None:
         self._settings, self._clock, self._tz = settings, clock, tz
         self._stop = threading.Event()
         self._client = FeishuClient(
             send or _lark(settings, self._stop), settings.app_id, settings.secret(), clock, self._stop
         )
-        self._people = People(self._client, clock)
+        self._people = People(self._client, clock, last)
         groups = Groups(self._client, self._people, self._words, self._expired, settings.app_id)
         messages = Messages(
             self._client, self._people, self._words, self._draw_content, self._expired, settings.language

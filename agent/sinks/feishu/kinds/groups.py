@@ -17,7 +17,7 @@ from agent.outbox.sink import Delivered, Message, Names, Reissue
 from agent.sinks.feishu.card.elements import cut
 from agent.sinks.feishu.client import FeishuClient
 from agent.sinks.feishu.kinds.members import CHAT, SLICE, Members
-from agent.sinks.feishu.people import People, superiors
+from agent.sinks.feishu.people import People
 from agent.sinks.feishu.retry import FarSays, Kind, Unknown
 
 log = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ class Groups:
 
     def _bring_superior(self, chat: str, person: str, names: Names) -> None:
         """Somebody who is to act cannot join: whoever is above them, and can, joins instead."""
-        for leader in superiors(person, names):
+        for leader in self._people.instead_of(person, names):
             found = self._people.open_ids([leader], names)
             if found and not self._join_all(chat, found, names):
                 log.info("%s is not in Feishu: %s joins instead", person, leader)

@@ -21,7 +21,7 @@ from agent.sinks.feishu.card.elements import cut
 from agent.sinks.feishu.client import FeishuClient
 from agent.sinks.feishu.kinds.groups import Expired, carries, needed
 from agent.sinks.feishu.kinds.lookup import MESSAGES, WORDS_EARLIER, card_of, look_up, same_words
-from agent.sinks.feishu.people import People, name_of, superiors
+from agent.sinks.feishu.people import People, name_of
 from agent.sinks.feishu.retry import FarSays, Kind, Unknown
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class Messages:
         """Words to one person, or to whoever is above them if Feishu cannot reach them. Raises Rejected for nobody."""
         person = str(message.payload["person"])
         expired = self._expired(message, WINDOW)
-        for recipient in (person, *superiors(person, names)):
+        for recipient in (person, *self._people.instead_of(person, names)):
             text = self._text(message, None if recipient == person else name_of(person, names))
             if expired:
                 chat = names.far(f"p2p:{recipient}")
