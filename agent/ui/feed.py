@@ -35,7 +35,8 @@ SECOND_S = 1.0
 """How often ages, lamps, message counters and links are looked at."""
 BEAT_S = 2.0
 AGAIN_S = 30.0
-"""Time left stands in sentences: tickets are told again that often."""
+"""Time left stands in sentences: tickets are told again when that much of the plant's time went by, in either direction
+(a clock that was put right, or the demo's 快进)."""
 
 
 @dataclass(slots=True)
@@ -56,7 +57,11 @@ class _Shown:
     ticket: Ticket
     counts: Mapping[str, int]
     lamp: object = None
-    told_at: float = 0.0
+    told_at: datetime | None = None
+
+
+def _old(told_at: datetime | None, now: datetime) -> bool:
+    return told_at is None or abs((now - told_at).total_seconds()) >= AGAIN_S
 
 
 class Feed:
@@ -123,7 +128,7 @@ class Feed:
             if news.devices and reader.credential not in self._good:
                 reader.end()
         now = self._parts.clock.now()
-        self._tell_tickets(now, t, news.tickets, second)
+        self._tell_tickets(now, news.tickets, second)
         self._tell_tiles(now, t, list(self._parts.pipeline.live) if second else news.tiles)
         if second:
             self._tell_health(now, t)
@@ -165,15 +170,15 @@ class Feed:
                 good = select(device.c.token_hash).where(device.c.revoked_at.is_(None))
                 self._good = frozenset(conn.execute(good).scalars())
 
-    def _tell_tickets(self, now: datetime, t: float, changed: set[str], second: bool) -> None:
+    def _tell_tickets(self, now: datetime, changed: set[str], second: bool) -> None:
         """Changed tickets; once a second also those whose lamp, marks or counters changed, and all after AGAIN_S."""
         assert self._tickets is not None
         for no in list(self._tickets) if second else changed & self._tickets.keys():
             shown = self._tickets[no]
             found = shown.ticket
             lamp = (board.attention(found, now), tuple(d["mark"] for d in board.strip(found, now)))
-            if lamp != shown.lamp or t - shown.told_at >= AGAIN_S:
-                shown.lamp, shown.told_at = lamp, t
+            if lamp != shown.lamp or _old(shown.told_at, now):
+                shown.lamp, shown.told_at = lamp, now
                 self._hub.publish("ticket", views.ticket(found, now, self._who, shown.counts), found.station)
             if found.state in OVER:
                 del self._tickets[no]

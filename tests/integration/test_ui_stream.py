@@ -164,6 +164,23 @@ def test_a_tile_is_told_at_most_twice_a_second(world: World) -> None:
     run(world, test)
 
 
+def test_time_left_is_told_again_when_the_plants_clock_jumps(world: World, clock: ManualClock) -> None:
+    """快进, or a clock that was put right: no lamp changes, but "1 小时 59 分" no longer holds."""
+
+    async def test(server: Server) -> None:
+        async with tablet(world, server) as stream:
+            await stream.next("snapshot")
+            no = (await world.acall("POST", "/api/v1/tickets", json={**RAISE, "severity": "watch"})).json()["no"]
+            _, first = await stream.next("ticket")
+            await stream.next("beat")
+            clock.advance(timedelta(minutes=7))
+            _, again = await stream.next("ticket", within_s=3)
+            assert (again["no"], again["attention"]) == (no, first["attention"])
+            assert again["lead"]["args"]["left"]["seconds"] == first["lead"]["args"]["left"]["seconds"] - 420
+
+    run(world, test)
+
+
 def test_what_time_alone_changes_is_told(world: World, clock: ManualClock) -> None:
     """A tile grows stale, a lamp turns red: nobody commits anything."""
 
