@@ -1,5 +1,6 @@
 /** The kiosk: shell first, then what was on the screen last, then the live stream. */
 import { render } from "preact";
+import { effect } from "@preact/signals";
 import { App } from "./app.tsx";
 import { headers } from "./core/api.ts";
 import { dress, enrol, firstLanguage, station, token } from "./core/device.ts";
@@ -9,6 +10,7 @@ import { heardAt, link, picture, putTicket, receive, show } from "./core/store.t
 import { startTicking } from "./core/time.ts";
 import type { Snapshot, Ticket } from "./core/types.ts";
 import { keepFresh } from "./core/fresh.ts";
+import { place } from "./home/bar.tsx";
 import { hang } from "./look/icon.tsx";
 import { form } from "./measure/form.ts";
 import { kick, onDelivered, startQueue, theShelf } from "./queue/queue.ts";
@@ -81,6 +83,7 @@ async function start(): Promise<void> {
   await firstLanguage();
   hang();
   render(<App />, document.getElementById("app")!);
+  effect(() => void (document.title = place()));
   startTicking();
   watchTouches();
   listen(scanned);

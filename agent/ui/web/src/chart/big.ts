@@ -2,11 +2,11 @@
  *  labelled right and hatched beyond, rule numbers away from the centre, tickets as flags in a lane below. */
 import type { Tile } from "../core/types.ts";
 import { diamond, dot, hatch, level, palette, trace, type Pen } from "./paint.ts";
-import { range, specs, toX, toY, type Range } from "./scale.ts";
+import { apart, range, specs, timeWords, toX, toY, type Range } from "./scale.ts";
 
 export interface Labels {
   value(x: number): string;
-  time(iso: string): string;
+  time(iso: string, seconds: boolean): string;
   font: string;
 }
 interface Style extends Labels {
@@ -79,12 +79,22 @@ function limits(pen: Pen, frame: Frame, tile: Tile, shown: { lsl: number | null;
     level(pen, at, frame.left, frame.right, c["ink-2"], 2, [9, 5]);
     words(pen, `${tag} ${labels.value(value)}`, frame.right + 8, at, "left", c.ink, `600 ${labels.size}px ${labels.font}`);
   }
+  const stands = places(frame, tile, labels.size);
   for (const [value, tag] of [[tile.center, "CL"], [tile.ucl, "UCL"], [tile.lcl, "LCL"]] as const) {
     if (value === null) continue;
     const centre = tag === "CL";
     level(pen, y(frame, value), frame.left, frame.right, centre || old ? c["ink-3"] : c.ink, centre ? 1 : 1.5);
-    words(pen, `${tag} ${labels.value(value)}`, frame.left - 8, y(frame, value), "right", c["ink-3"], `${labels.size}px ${labels.font}`);
+    const at = stands[tag];
+    if (at !== null) words(pen, `${tag} ${labels.value(value)}`, frame.left - 8, at, "right", c["ink-3"], `${labels.size}px ${labels.font}`);
   }
+}
+
+/** Where the words of the control limits stand: on their lines, unless they would lie over each other. */
+function places(frame: Frame, { center, lcl, ucl }: Tile, size: number): Record<"UCL" | "CL" | "LCL", number | null> {
+  const at = (value: number | null): number | null => (value === null ? null : y(frame, value));
+  if (center === null || lcl === null || ucl === null) return { UCL: at(ucl), CL: at(center), LCL: at(lcl) };
+  const { upper, center: middle, lower } = apart(y(frame, ucl), y(frame, center), y(frame, lcl), size + 1);
+  return { UCL: upper, CL: middle, LCL: lower };
 }
 
 function words(pen: Pen, text: string, x: number, at: number, align: CanvasTextAlign, colour: string, font: string, halo = false): void {
@@ -142,8 +152,8 @@ function flags(pen: Pen, frame: Frame, tile: Tile, spots: ([number, number] | nu
 /** The time of every eighth point, the newest first. */
 function times(pen: Pen, tile: Tile, spots: ([number, number] | null)[], labels: Style, baseline: number): void {
   const c = palette();
-  for (let i = spots.length - 1; i >= 0; i -= 8) {
-    const spot = spots[i];
-    if (spot) words(pen, labels.time(tile.points[i]!.at), spot[0], baseline, "center", c["ink-3"], `${labels.size}px ${labels.font}`);
+  for (const { index, text } of timeWords(tile.points.map((point) => point.at), 8, labels.time)) {
+    const spot = spots[index];
+    if (spot) words(pen, text, spot[0], baseline, "center", c["ink-3"], `${labels.size}px ${labels.font}`);
   }
 }

@@ -30,6 +30,23 @@ export function range(tile: Tile, shown: Specs, margin = 0.12): Range {
   return { low: low - pad, high: high + pad };
 }
 
+/** Where the words of two limits and the centre line between them stand, at least `least` px apart: the limits' words move
+ *  outwards, and the centre line's are left out (null) where they still find no room. */
+export function apart(upper: number, center: number, lower: number, least: number): { upper: number; center: number | null; lower: number } {
+  const lack = Math.max(0, least - (lower - upper)) / 2;
+  const [high, low] = [upper - lack, lower + lack];
+  return { upper: high, center: center - high >= least && low - center >= least ? center : null, lower: low };
+}
+
+/** Every `step`-th time, the newest first, in words no two of which are the same: with seconds where minutes do not do. */
+export function timeWords(times: string[], step: number, word: (time: string, seconds: boolean) => string): { index: number; text: string }[] {
+  const indexes = times.map((_, i) => times.length - 1 - i).filter((_, i) => i % step === 0);
+  const inWords = (seconds: boolean): string[] => indexes.map((i) => word(times[i]!, seconds));
+  const plain = inWords(false);
+  const texts = new Set(plain).size < plain.length ? inWords(true) : plain;
+  return indexes.map((index, i) => ({ index, text: texts[i]! }));
+}
+
 export function toY(value: number, span: Range, height: number, top = 0): number {
   return top + ((span.high - value) / (span.high - span.low)) * height;
 }

@@ -61,33 +61,35 @@ export function TopBar() {
   const person = badge.value;
   return (
     <>
-      <header class="k-top">
-        <svg class="logo" viewBox="0 0 20 30" aria-hidden="true">
-          <use href="#i-logo" />
-        </svg>
-        <div class="grow">
-          <h1 data-test="place">{place()}</h1>
-          <p class="who">
-            <Who />
+      <header>
+        <div class="k-top">
+          <svg class="logo" viewBox="0 0 20 30" aria-hidden="true">
+            <use href="#i-logo" />
+          </svg>
+          <div class="grow">
+            <h1 data-test="place">{place()}</h1>
+            <p class="who">
+              <Who />
+            </p>
+          </div>
+          <p class="links">
+            <Links />
           </p>
+          <Clock />
+          {person && (
+            <button class="key" type="button" data-test="sign-off" onClick={signOff}>
+              {t("kiosk.signOff")}
+            </button>
+          )}
+          <button class="key" type="button" lang={lang.value === "zh" ? "en" : "zh-CN"} data-test="lang" onClick={otherLanguage}>
+            {lang.value === "zh" ? "EN" : "中文"}
+          </button>
         </div>
-        <p class="links">
+        <p class="p-links">
+          <Who />
           <Links />
         </p>
-        <Clock />
-        {person && (
-          <button class="key" type="button" data-test="sign-off" onClick={signOff}>
-            {t("kiosk.signOff")}
-          </button>
-        )}
-        <button class="key" type="button" lang={lang.value === "zh" ? "en" : "zh-CN"} data-test="lang" onClick={otherLanguage}>
-          {lang.value === "zh" ? "EN" : "中文"}
-        </button>
       </header>
-      <p class="p-links">
-        <Who />
-        <Links />
-      </p>
       <Band />
     </>
   );

@@ -12,7 +12,7 @@ export function Pager(props: { page: number; pages: number; turn(page: number): 
       </button>
       <p>
         {page + 1} / {pages}
-        {note ? `，${note}` : ""}
+        {note ? `${t("kiosk.join")}${note}` : ""}
       </p>
       <button class="key flip" type="button" disabled={page + 1 >= pages} aria-label={t("kiosk.page.on")} onClick={() => turn(page + 1)} data-test={`${test}-on`}>
         <Icon name="back" />

@@ -14,8 +14,8 @@ import { Pager, slice } from "./pager.tsx";
 import { byUrgency, usePortrait, useRoom, useSettled } from "./room.ts";
 import { WaitingList } from "./waiting.tsx";
 
-/** Height of a card with its gap; English sentences take two lines. */
-const ROW = { zh: 128, en: 142 };
+/** Height of a card with its gap; in English the title and the sentence take two lines each. */
+const ROW = { zh: 128, en: 160 };
 
 function Lead({ ticket }: { ticket: Ticket }) {
   if (old.value) {

@@ -112,7 +112,7 @@ function Say() {
         void send();
       }}
     >
-      <input value={text} placeholder={t("sandbox.ui.sayAs", { who: nameOf(who ?? "") })} data-test="say-text" onInput={(event) => setText(event.currentTarget.value)} />
+      <input value={text} aria-label={t("sandbox.ui.sayAs", { who: nameOf(who ?? "") })} placeholder={t("sandbox.ui.sayAs", { who: nameOf(who ?? "") })} data-test="say-text" onInput={(event) => setText(event.currentTarget.value)} />
       <label>
         <input type="checkbox" checked={mention} data-test="say-mention" onChange={(event) => setMention(event.currentTarget.checked)} /> {t("sandbox.ui.mention")}
       </label>
@@ -126,15 +126,21 @@ function Say() {
   );
 }
 
+/** Room left above the newest message. */
+const ABOVE = 12;
+
 export function Chat() {
   const end = useRef<HTMLDivElement>(null);
   const count = rows.value.length;
   const found = group.value;
   // the newest message from its beginning: a card may be taller than the window
-  useEffect(() => end.current?.lastElementChild?.scrollIntoView({ block: "start" }), [chosen.value, count]);
+  useEffect(() => {
+    const [list, newest] = [end.current, end.current?.lastElementChild];
+    if (list && newest) list.scrollTop += newest.getBoundingClientRect().top - list.getBoundingClientRect().top - ABOVE;
+  }, [chosen.value, count]);
   return (
-    <section class="sb-chat" aria-label={found?.name ?? ""} data-test="chat" data-chat={chosen.value}>
-      <div class="rows" ref={end}>
+    <main class="sb-chat" aria-label={found?.name ?? ""} data-test="chat" data-chat={chosen.value}>
+      <div class="rows" ref={end} tabIndex={0}>
         {!found && <p class="sys">{t("sandbox.ui.choose.group")}</p>}
         {rows.value.map((row) =>
           row.kind === "system" ? <System key={row.at + row.what} row={row} /> : <Bubble key={row.message_id} message={row} />,
@@ -146,6 +152,6 @@ export function Chat() {
         </p>
       )}
       {found && found.status === "normal" && <Say />}
-    </section>
+    </main>
   );
 }

@@ -1,4 +1,5 @@
 /** The sandbox page: what the people would see in Feishu, and levers to make things go wrong. */
+import { effect } from "@preact/signals";
 import { render } from "preact";
 import { useEffect } from "preact/hooks";
 import { dress, firstLanguage, otherLanguage } from "../core/device.ts";
@@ -8,7 +9,7 @@ import { lang, provide, t } from "../words/texts.ts";
 import { Chat } from "./chat.tsx";
 import { Groups } from "./groups.tsx";
 import { Side } from "./side.tsx";
-import { actor, ask, chosen, follow, live, open, outcome, snapshot, zone } from "./state.ts";
+import { ask, chosen, follow, live, open, outcome, snapshot, zone } from "./state.ts";
 import "./sandbox.css";
 
 const HOUR_S = 3600;
@@ -37,8 +38,8 @@ function Top() {
   return (
     <header>
       <Icon name="unlink" />
-      <b>{t("sandbox.ui.title")}</b>
-      <span>{t("sandbox.ui.sub")}</span>
+      <h1>{t("sandbox.ui.title")}</h1>
+      <span class="sub">{t("sandbox.ui.sub")}</span>
       {!live.value && <span class="lamp soon">{t("sandbox.ui.away")}</span>}
       <span class="grow" />
       {snapshot.value && (
@@ -57,12 +58,10 @@ function Top() {
   );
 }
 
-/** First somebody must be chosen to press, and a conversation to look at: the one of ?group=, else the newest. */
+/** First there must be a conversation to look at: the one of ?group=, else the newest. */
 function first(): void {
   const known = snapshot.value;
-  if (!known) return;
-  actor.value ??= known.people[0]?.id ?? null;
-  if (chosen.value) return;
+  if (!known || chosen.value) return;
   const wanted = new URLSearchParams(location.search).get("group");
   const newest = [...known.groups].sort((a, b) => (b.last_at ?? "").localeCompare(a.last_at ?? ""))[0];
   const found = known.groups.find((one) => one.chat_id === wanted) ?? newest;
@@ -93,7 +92,7 @@ async function start(): Promise<void> {
   dress();
   provide({ zh: () => import("texts/sandbox/zh"), en: () => import("texts/sandbox/en") });
   await firstLanguage();
-  document.title = t("sandbox.ui.title");
+  effect(() => void (document.title = t("sandbox.ui.title")));
   hang();
   render(<App />, document.getElementById("app")!);
   follow();

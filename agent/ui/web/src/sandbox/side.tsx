@@ -3,14 +3,14 @@ import type { ComponentChildren } from "preact";
 import { Icon } from "../look/icon.tsx";
 import { clock } from "../words/format.ts";
 import { render, t } from "../words/texts.ts";
-import { actor, ask, snapshot, zone } from "./state.ts";
+import { actor, ask, snapshot, speaker, zone } from "./state.ts";
 import type { Call, Fault } from "./types.ts";
 
 const SHOWN_CALLS = 14;
 
 function Section({ title, children, test }: { title: string; children: ComponentChildren; test: string }) {
   return (
-    <section data-test={test}>
+    <section class={test} data-test={test}>
       <h2>{title}</h2>
       {children}
     </section>
@@ -22,7 +22,7 @@ function Actors() {
     <Section title={t("sandbox.ui.actor")} test="actors">
       <div class="keys two">
         {snapshot.value!.people.map((one) => (
-          <button key={one.id} class="key" type="button" aria-pressed={one.id === actor.value} data-test={`person-${one.id}`} onClick={() => (actor.value = one.id)}>
+          <button key={one.id} class="key" type="button" aria-pressed={one.id === speaker.value} data-test={`person-${one.id}`} onClick={() => (actor.value = one.id)}>
             <Icon name="person" />
             <span class="grow">
               <span class={one.resigned ? "gone" : ""}>{one.name}</span>

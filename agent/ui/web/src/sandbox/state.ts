@@ -11,15 +11,18 @@ export const snapshot = signal<Snapshot | null>(null);
 export const live = signal(false);
 export const chosen = signal<string | null>(null);
 export const rows = signal<Row[]>([]);
-/** Who presses and speaks. */
+/** Who was chosen to press and speak. */
 export const actor = signal<string | null>(null);
 /** What the last press or act came to. */
 export const outcome = signal<{ type: string; text: string } | null>(null);
 
 export const zone = computed(() => snapshot.value?.tz ?? "Asia/Shanghai");
 export const group = computed(() => snapshot.value?.groups.find((one) => one.chat_id === chosen.value) ?? null);
-/** In a direct chat only the person it belongs to can speak or press. */
-export const speaker = computed(() => (group.value?.kind === "p2p" ? group.value.person : actor.value));
+/** Who presses: the chosen one, else the owner of the conversation. In a direct chat only the person it belongs to can. */
+export const speaker = computed(() => {
+  const open = group.value;
+  return (open?.kind === "p2p" ? open.person : (actor.value ?? open?.owner)) ?? snapshot.value?.people[0]?.id ?? null;
+});
 export const people = computed(() => new Map((snapshot.value?.people ?? []).map((one) => [one.id, one])));
 
 /** The name of a person (by employee number), or the bot's for null. */

@@ -14,6 +14,7 @@ export interface Group {
   person: string | null;
   name: string;
   status: "normal" | "dissolved";
+  owner: string | null;
   members: string[];
   bot_in: boolean;
   last_at: string | null;

@@ -1,10 +1,11 @@
 /** "Scan your badge": a sheet over the screen that ends with a scan, or with the number typed on our own keys. */
 import { signal } from "@preact/signals";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { say } from "../core/route.ts";
 import { head } from "../core/store.ts";
 import { now } from "../core/time.ts";
 import type { Person } from "../core/types.ts";
+import { hold } from "../look/hold.ts";
 import { Icon } from "../look/icon.tsx";
 import { Pad } from "../measure/pad.tsx";
 import { t } from "../words/texts.ts";
@@ -35,10 +36,16 @@ export function present(code: string): boolean {
   return true;
 }
 
+function close(): void {
+  asking.value = null;
+}
+
 export function BadgeSheet() {
   const [typed, setTyped] = useState("");
   const open = asking.value !== null;
+  const sheet = useRef<HTMLDivElement>(null);
   useEffect(() => setTyped(""), [open]);
+  useEffect(() => (open ? hold(sheet.current!, close) : undefined), [open]);
   if (!open) return null;
   const done = (): void => {
     if (!present(typed)) say(t("kiosk.badge.stranger", { code: typed }), true);
@@ -47,7 +54,7 @@ export function BadgeSheet() {
   const key = (pressed: string): void => setTyped(pressed === "del" ? typed.slice(0, -1) : (typed + pressed).slice(0, 24));
   return (
     <div class="k-veil" role="dialog" aria-modal="true" aria-label={t("kiosk.badge.ask")} data-test="badge-sheet">
-      <div class="k-sheet">
+      <div class="k-sheet" ref={sheet} tabIndex={-1}>
         <h2>
           <Icon name="scan" /> {t("kiosk.badge.ask")}
         </h2>
@@ -58,7 +65,7 @@ export function BadgeSheet() {
         </p>
         <Pad press={key} dot={false} />
         <div class="k-end two">
-          <button class="key k-main" type="button" data-test="badge-cancel" onClick={() => (asking.value = null)}>
+          <button class="key k-main" type="button" data-test="badge-cancel" onClick={close}>
             {t("kiosk.back")}
           </button>
           <button class="key main k-main" type="button" disabled={typed.length < 2} data-test="badge-done" onClick={done}>

@@ -9,7 +9,7 @@ import { titleOf } from "./tile.tsx";
 export function BigChart({ data, old }: { data: Tile; old: boolean }) {
   const labels = {
     value: (x: number) => limit(x, data.decimals),
-    time: (iso: string) => clock(Date.parse(iso), zone.value),
+    time: (iso: string, seconds: boolean) => clock(Date.parse(iso), zone.value, seconds),
     font: getComputedStyle(document.body).fontFamily,
   };
   return <Canvas label={titleOf(data)} draw={(pen, width, height) => drawBig(pen, width, height, data, old, labels)} />;

@@ -24,15 +24,16 @@ function specOf(data: Data, value: number): "below" | "above" | null {
 /** The "rule" of a single value outside its specification. */
 const OUTSIDE = "SPEC";
 
-/** The violation in a few words: what it is compared with, or the run, then the rules. */
-export function breach(data: Data): { icon: string; what: string; text: string } {
+/** The violation in a few words: what it is compared with, or the run, then the rules; `brief`: the rules alone. */
+export function breach(data: Data): { icon: string; what: string; text: string; brief: string } {
   const { rules, value, severity } = data.violation!;
   const spec = value === null ? null : specOf(data, value);
   const icon = spec || rules.includes(OUTSIDE) ? "cross" : severity === "warning" ? "diamond-o" : "diamond";
   const shown = rules.filter((one) => one !== OUTSIDE).join(" ");
   const what = (value === null ? "" : against(data, value, spec)) || rules.map(ruleWord).find((text) => text) || "";
-  if (!what) return { icon, what: t("kiosk.rule", { rules: shown }), text: t("kiosk.rule", { rules: shown }) };
-  return { icon, what, text: shown ? t("kiosk.tile.breach", { what, rules: shown }) : what };
+  const ruled = t("kiosk.rule", { rules: shown });
+  if (!what) return { icon, what: ruled, text: ruled, brief: ruled };
+  return { icon, what, text: shown ? t("kiosk.tile.breach", { what, rules: shown }) : what, brief: shown ? ruled : what };
 }
 
 /** A rule in a few words; those of the range chart (R-N1) say that the spread is meant. */
@@ -51,8 +52,8 @@ function against(data: Data, value: number, spec: "below" | "above" | null): str
   return data.ucl !== null && value > data.ucl ? t("kiosk.tile.above", args(data.ucl)) : "";
 }
 
-/** The words at the foot of the tile, with their shape. */
-function state(data: Data, offline: boolean): { icon: string | null; text: string } {
+/** The words at the foot of the tile, with their shape. `flood`: one line above the tiles tells the rest. */
+function state(data: Data, offline: boolean, flood: boolean): { icon: string | null; text: string } {
   const age = (): string => span(data.at ? (tick.value - Date.parse(data.at)) / 1000 : (data.age_s ?? 0));
   if (data.quality === "bad") return { icon: "bad", text: data.at || data.age_s !== null ? t("kiosk.tile.badSince", { age: age() }) : t("kiosk.tile.bad") };
   if (offline && data.at) {
@@ -61,7 +62,10 @@ function state(data: Data, offline: boolean): { icon: string | null; text: strin
   }
   if (data.value === null) return { icon: "stale", text: t("kiosk.tile.none") };
   if (data.quality === "stale") return { icon: "stale", text: t("kiosk.tile.stale", { age: age() }) };
-  if (data.violation) return breach(data);
+  if (data.violation) {
+    const { icon, text, brief } = breach(data);
+    return { icon, text: flood && data.attention === "now" ? brief : text };
+  }
   if (data.quality === "uncertain") return { icon: "unc", text: t("kiosk.tile.uncertain") };
   return { icon: null, text: t("kiosk.tile.ok") };
 }
@@ -78,13 +82,13 @@ function touch(data: Data): void {
   go({ at: "report" });
 }
 
-export function Tile({ id, quiet }: { id: string; quiet: boolean }) {
+export function Tile({ id, flood }: { id: string; flood: boolean }) {
   const cell = cellOf(id);
   if (!cell) return null;
   const data = cell.value;
   const offline = oldScreen.value;
   const old = isOld(data, offline);
-  const words = state(data, offline);
+  const words = state(data, offline, flood);
   const lamp = old ? (data.attention === "now" ? "old was-now" : "old") : data.attention === "none" ? "" : data.attention;
   return (
     <button class={`tile ${lamp}`} type="button" data-test={`tile-${id}`} data-attention={data.attention} onClick={() => touch(data)}>
@@ -98,8 +102,7 @@ export function Tile({ id, quiet }: { id: string; quiet: boolean }) {
       </span>
       <p class="st">
         {words.icon && <Icon name={words.icon} />}
-        {words.icon && " "}
-        {quiet && data.attention === "now" && !old ? "" : words.text}
+        <span>{words.text}</span>
       </p>
     </button>
   );

@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { allTiles } from "../core/store.ts";
 import { t } from "../words/texts.ts";
+import { Icon } from "../look/icon.tsx";
 import { Pager, slice } from "../home/pager.tsx";
 import { rank, usePortrait, useSettled } from "../home/room.ts";
 import { Tile } from "./tile.tsx";
@@ -29,15 +30,16 @@ export function Tiles() {
   const flood = calling >= FLOOD;
   return (
     <section class="k-left" aria-label={t("kiosk.tiles")}>
+      <h2 class="sr">{t("kiosk.tiles")}</h2>
       {flood && (
         <p class="flood" data-test="flood">
-          {t("kiosk.flood", { count: calling })}
+          <Icon name="diamond" /> {t("kiosk.flood", { count: calling })}
         </p>
       )}
       {all.length === 0 && <p class="k-none">{t("kiosk.noTiles")}</p>}
       <div class={`k-tiles ${shape.rows > 2 ? "dense" : ""} ${several ? "paged" : ""}`} style={{ "--cols": String(shape.cols), "--rows": String(shape.rows) }}>
         {shown.map((id) => (
-          <Tile key={id} id={id} quiet={flood} />
+          <Tile key={id} id={id} flood={flood} />
         ))}
       </div>
       <Pager page={page} pages={pages} turn={turn} test="tiles" note={elsewhere ? t("kiosk.elsewhere", { count: elsewhere }) : undefined} />

@@ -35,7 +35,12 @@ function Panel({ part }: { part: Part }) {
   );
 }
 
-function Element({ part }: { part: Part }) {
+/** The words of a plain line of text, else none. */
+function lineOf(part: Part | undefined): string {
+  return part?.tag === "div" ? ((part.text as CardText | undefined)?.content ?? "") : "";
+}
+
+function Element({ part, said }: { part: Part; said: string }) {
   const { press } = useContext(Around);
   switch (part.tag) {
     case "markdown":
@@ -71,7 +76,7 @@ function Element({ part }: { part: Part }) {
     case "button":
       return <Button part={part} press={press} />;
     default:
-      return <Field part={part} off={!press} />;
+      return <Field part={part} off={!press} said={said} />;
   }
 }
 
@@ -79,7 +84,7 @@ export function Elements({ list }: { list: Part[] }) {
   return (
     <>
       {list.map((part, i) => (
-        <Element key={i} part={part} />
+        <Element key={i} part={part} said={lineOf(list[i - 1])} />
       ))}
     </>
   );

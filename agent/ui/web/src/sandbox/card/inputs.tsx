@@ -1,5 +1,6 @@
 /** What can be filled in or pressed on a card. */
-import { useContext, useState } from "preact/hooks";
+import { useContext, useEffect, useRef, useState } from "preact/hooks";
+import { hold } from "../../look/hold.ts";
 import { t } from "../../words/texts.ts";
 import { Around, Words } from "./around.tsx";
 import { byOpenId, nameOf } from "../state.ts";
@@ -27,6 +28,29 @@ export function collect(form: HTMLFormElement): { [name: string]: string | strin
   return values;
 }
 
+function Ask({ confirm, yes, no }: { confirm: Confirm | undefined; yes(): void; no(): void }) {
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => hold(box.current!, no), []);
+  return (
+    <div class="ask" role="dialog" aria-modal="true" aria-label={confirm?.title?.content} tabIndex={-1} ref={box} data-test="confirm">
+      <b>
+        <Words text={confirm?.title} />
+      </b>
+      <p>
+        <Words text={confirm?.text} />
+      </p>
+      <div class="btns">
+        <button class="b" type="button" data-test="confirm-no" onClick={no}>
+          {t("sandbox.ui.cancel")}
+        </button>
+        <button class="b p" type="button" data-test="confirm-yes" onClick={yes}>
+          {t("sandbox.ui.confirm")}
+        </button>
+      </div>
+    </div>
+  );
+}
+
 export function Button({ part, press }: { part: Part; press: ((button: Part, form: HTMLFormElement | null) => void) | null }) {
   const [asking, setAsking] = useState<HTMLFormElement | null | undefined>(undefined);
   const confirm = part.confirm as Confirm | undefined;
@@ -52,30 +76,14 @@ export function Button({ part, press }: { part: Part; press: ((button: Part, for
         <Words text={part.text as CardText} />
       </button>
       {asking !== undefined && (
-        <div class="ask" role="dialog" data-test="confirm">
-          <b>
-            <Words text={confirm?.title} />
-          </b>
-          <p>
-            <Words text={confirm?.text} />
-          </p>
-          <div class="btns">
-            <button class="b" type="button" data-test="confirm-no" onClick={() => setAsking(undefined)}>
-              {t("sandbox.ui.cancel")}
-            </button>
-            <button
-              class="b p"
-              type="button"
-              data-test="confirm-yes"
-              onClick={() => {
-                setAsking(undefined);
-                go(asking);
-              }}
-            >
-              {t("sandbox.ui.confirm")}
-            </button>
-          </div>
-        </div>
+        <Ask
+          confirm={confirm}
+          no={() => setAsking(undefined)}
+          yes={() => {
+            setAsking(undefined);
+            go(asking);
+          }}
+        />
       )}
     </>
   );
@@ -87,13 +95,13 @@ const DATES: Record<string, ["date" | "time" | "datetime-local", string]> = {
   picker_datetime: ["datetime-local", "initial_datetime"],
 };
 
-/** A field of a form. `off`: an old version of the card. */
-export function Field({ part, off }: { part: Part; off: boolean }) {
+/** A field of a form. `off`: an old version of the card; `said`: the words above it, its name where it has no label. */
+export function Field({ part, off, said }: { part: Part; off: boolean; said: string }) {
   const { members } = useContext(Around);
   const name = String(part.name ?? "");
-  const common = { name, disabled: off || part.disabled === true, "data-test": `field-${name}`, class: "f" };
   const hint = (part.placeholder as CardText | undefined)?.content ?? "";
   const label = (part.label as CardText | undefined)?.content;
+  const common = { name, disabled: off || part.disabled === true, "data-test": `field-${name}`, class: "f", "aria-label": label ? undefined : said || hint || name };
   const date = DATES[part.tag];
   let field = <span class="lb">[{part.tag}]</span>;
   if (part.tag === "input" && part.input_type === "multiline_text") {
