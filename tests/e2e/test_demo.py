@@ -165,6 +165,95 @@ def test_a_report_at_the_kiosk_takes_three_taps(demo: Demo, browser: Browser) ->
     assert errors == []
 
 
+@pytest.mark.timeout(60)
+def test_a_scanned_code_presses_no_key(demo: Demo, browser: Browser) -> None:
+    """A reader types like a keyboard: neither a blank within the code nor its Enter may press the key that has the focus."""
+    kiosk, errors = page_of(browser, demo.address("kiosk OP20"))
+    expect(kiosk.get_by_test_id("report")).to_be_enabled(timeout=15_000)
+    kiosk.get_by_test_id("report").focus()
+    kiosk.keyboard.type("M12280 26K22 0417", delay=5)
+    kiosk.keyboard.press("Enter")
+    expect(kiosk.get_by_test_id("notice")).to_contain_text("M12280 26K22 0417")
+    expect(kiosk.get_by_test_id("home")).to_be_visible()
+    kiosk.keyboard.press("Space")  # a person's own
+    expect(kiosk.get_by_test_id("category-equipment")).to_be_visible()
+    assert errors == []
+
+
+PLAIN_HTTP = """
+for (const name of ["locks", "serviceWorker", "storage", "mediaDevices", "wakeLock"]) {
+  Object.defineProperty(Navigator.prototype, name, { get: () => undefined });
+}
+for (const name of ["randomUUID", "subtle"]) delete Crypto.prototype[name];
+"""
+"""What a page on http://10.x.x.x does not have (measured in Chromium), taken away before the page starts."""
+
+
+@pytest.mark.timeout(120)
+def test_a_tablet_on_plain_http_reports_and_queues(demo: Demo, browser: Browser) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.add_init_script(PLAIN_HTTP)
+    kiosk = context.new_page()
+    errors: list[str] = []
+    kiosk.on("pageerror", lambda error: errors.append(str(error)))
+    kiosk.goto(demo.address("kiosk OP20"))
+    expect(kiosk.get_by_test_id("report")).to_be_enabled(timeout=15_000)
+    assert kiosk.evaluate("[typeof crypto.randomUUID, typeof navigator.locks]") == ["undefined", "undefined"]
+    before = {t["no"] for t in demo.tickets()}
+    photo = io.BytesIO()
+    Image.new("RGB", (640, 480), (90, 90, 90)).save(photo, "JPEG")
+    kiosk.get_by_test_id("report").click()
+    kiosk.get_by_test_id("category-surface").click()
+    kiosk.get_by_test_id("severity-watch").click()
+    kiosk.get_by_test_id("photo-input").set_input_files(
+        {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": photo.getvalue()}
+    )
+    expect(kiosk.get_by_test_id("photo")).to_be_visible(timeout=5_000)
+    kiosk.get_by_test_id("send").click()
+    expect(kiosk.locator("body")).to_contain_text("已送达", timeout=10_000)
+    kiosk.get_by_test_id("go-home").first.click()
+    edge = next(p for p in demo.children() if "edge" in p.cmdline())
+    edge.suspend()
+    try:
+        expect(kiosk.get_by_test_id("band")).to_be_visible(timeout=15_000)
+        kiosk.get_by_test_id("report").click()
+        kiosk.get_by_test_id("category-material").click()
+        kiosk.get_by_test_id("severity-watch").click()
+        kiosk.get_by_test_id("send").click()
+        expect(kiosk.locator("body")).to_contain_text("已保存在本机", timeout=5_000)
+        kiosk.get_by_test_id("go-home").first.click()
+        expect(kiosk.get_by_test_id("queue-count")).to_contain_text("1")
+    finally:
+        edge.resume()
+    expect(kiosk.get_by_test_id("queue-count")).to_contain_text("0", timeout=30_000)
+    new = [t for t in demo.tickets() if t["no"] not in before]
+    assert sorted(t["category"] for t in new) == ["material", "surface"]
+    assert errors == []
+    context.close()
+
+
+@pytest.mark.timeout(60)
+def test_the_sandbox_fits_a_narrow_window_and_begins_as_the_owner(demo: Demo, browser: Browser) -> None:
+    owner = demo.tickets()[0]["owner"]["id"]
+    for width, height in ((1000, 800), (800, 1280), (390, 844)):
+        sandbox, errors = page_of(browser, demo.address("sandbox"), width, height)
+        expect(sandbox.get_by_test_id("card-button").first).to_be_attached(timeout=15_000)
+        expect(sandbox.get_by_test_id(f"person-{owner}")).to_have_attribute("aria-pressed", "true")
+        assert sandbox.evaluate("document.documentElement.scrollWidth") == width
+        boxes = [sandbox.locator(f".{part}").bounding_box() for part in ("sb-groups", "sb-chat", "sb-side")]
+        for i, one in enumerate(boxes):
+            for other in boxes[i + 1 :]:
+                apart = (
+                    one["x"] + one["width"] <= other["x"]
+                    or other["x"] + other["width"] <= one["x"]
+                    or one["y"] + one["height"] <= other["y"]
+                    or other["y"] + other["height"] <= one["y"]
+                )
+                assert apart, (width, boxes)
+        assert errors == []
+        sandbox.close()
+
+
 @pytest.mark.timeout(120)
 def test_a_typed_subgroup_is_charted_and_opens_a_ticket(demo: Demo, browser: Browser) -> None:
     kiosk, errors = page_of(browser, demo.address("kiosk OP20"))

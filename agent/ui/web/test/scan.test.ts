@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { classify } from "../src/scan/badge.ts";
-import { clean, Wedge, type Press } from "../src/scan/wedge.ts";
+import { clean, strays, Wedge, type Press } from "../src/scan/wedge.ts";
 
 const KEYS: Record<string, Partial<Press>> = { "\n": { key: "Enter", code: "Enter" } };
 
@@ -40,6 +40,13 @@ describe("the wedge", () => {
     expect(wedge.silence()).toEqual({ scan: "M1228026" });
     type(wedge, "1234", 5, 9000);
     expect(wedge.silence()).toBeNull();
+  });
+  it("keeps a blank within a code from pressing a key, but not a person's", () => {
+    const blank = { key: " ", code: "Space" };
+    const wedge = new Wedge();
+    type(wedge, "M12280", 5, 1000);
+    expect(strays(blank, wedge.feed({ ...blank, shift: false, at: 1030 }))).toBe(true);
+    expect(strays(blank, wedge.feed({ ...blank, shift: false, at: 9000 }))).toBe(false);
   });
   it("strips control characters and symbology prefixes", () => {
     expect(clean("\u0002]C1M12280\u001d26K22\u0003 ")).toBe("M1228026K22");

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
+import { apart, timeWords } from "../src/chart/scale.ts";
 import { byUrgency, fitting, settle } from "../src/home/room.ts";
 import { breach, isOld } from "../src/tiles/tile.tsx";
 import { grid } from "../src/tiles/tiles.tsx";
@@ -29,17 +30,36 @@ describe("the strip", () => {
 describe("a tile", () => {
   const violation: Violation = { rules: ["N1"], severity: "ticket", at: "", value: 431.6, text: "", ticket: null };
   it("says what the value is compared with", () => {
-    expect(breach(tile({ lsl: null, usl: null, violation: { ...violation, rules: ["N1"] } }))).toMatchObject({ icon: "diamond", text: "低于下限 438·规则 N1" });
+    expect(breach(tile({ lsl: null, usl: null, violation: { ...violation, rules: ["N1"] } }))).toMatchObject({ icon: "diamond", text: "低于下限 438·规则\u00a0N1" });
     expect(breach(tile({ violation: { ...violation, value: 600 } }))).toMatchObject({ icon: "cross", what: "高于规格 570" });
-    expect(breach(tile({ violation: { ...violation, value: 460, rules: ["N3", "W4"], severity: "warning" } }))).toMatchObject({ icon: "diamond-o", text: "连升降 6 点·规则 N3 W4" });
-    expect(breach(tile({ violation: { ...violation, value: 460, rules: ["R-N1"] } })).text).toBe("极差越控制限·规则 R-N1");
+    expect(breach(tile({ violation: { ...violation, value: 460, rules: ["N3", "W4"], severity: "warning" } }))).toMatchObject({ icon: "diamond-o", text: "连升降 6 点·规则\u00a0N3\u00a0W4" });
+    expect(breach(tile({ violation: { ...violation, value: 460, rules: ["R-N1"] } })).text).toBe("极差越控制限·规则\u00a0R-N1");
     expect(breach(tile({ violation: { ...violation, value: 460, rules: ["X9"] } })).text).toBe("规则 X9");
+  });
+  it("has a brief word too, for a flood", () => {
+    expect(breach(tile({ violation: { ...violation, rules: ["N1"] } })).brief).toBe("规则 N1");
+    expect(breach(tile({ violation: { ...violation, value: 600, rules: ["SPEC"] } })).brief).toBe("高于规格 570");
   });
   it("never compares a mean with the specification", () => {
     expect(breach(tile({ stat: "mean", violation: { ...violation, value: 600 } }))).toMatchObject({ icon: "diamond", what: "高于上限 498" });
   });
   it("is old without a link, a value or good quality", () => {
     expect([isOld(tile(), false), isOld(tile(), true), isOld(tile({ quality: "bad" }), false), isOld(tile({ value: null }), false)]).toEqual([false, true, true, true]);
+  });
+});
+
+describe("the words of a chart", () => {
+  it("stay on their lines where there is room, else move apart, and the centre line's go first", () => {
+    expect(apart(100, 140, 180, 16)).toEqual({ upper: 100, center: 140, lower: 180 });
+    expect(apart(100, 110, 120, 16)).toEqual({ upper: 100, center: null, lower: 120 });
+    expect(apart(100, 104, 108, 16)).toEqual({ upper: 96, center: null, lower: 112 });
+  });
+  it("show seconds only where minutes would be the same", () => {
+    const word = (time: string, seconds: boolean): string => time.slice(11, seconds ? 19 : 16);
+    const every = (s: number): string[] => Array.from({ length: 17 }, (_, i) => new Date(Date.UTC(2026, 10, 22, 2) + i * s * 1000).toISOString());
+    expect(timeWords(every(60), 8, word)).toEqual([{ index: 16, text: "02:16" }, { index: 8, text: "02:08" }, { index: 0, text: "02:00" }]);
+    expect(timeWords(every(1), 8, word).map((one) => one.text)).toEqual(["02:00:16", "02:00:08", "02:00:00"]);
+    expect(timeWords([], 8, word)).toEqual([]);
   });
 });
 

@@ -48,11 +48,16 @@ export function otherLanguage(): void {
   );
 }
 
+/** How much larger than drawn the kiosk is shown. */
+export const scale = signal(1);
+
 /** ?theme=dark or light; anything else follows the system. ?scale=1.2 makes all kiosk sizes larger. */
 export function dress(): void {
   const query = new URLSearchParams(location.search);
   const theme = query.get("theme");
   if (theme === "dark" || theme === "light") document.documentElement.dataset.theme = theme;
-  const scale = Number(query.get("scale"));
-  if (scale >= 0.8 && scale <= 1.6) document.body.style.setProperty("--scale", String(scale));
+  const wanted = Number(query.get("scale"));
+  if (wanted < 0.8 || wanted > 1.6) return;
+  scale.value = wanted;
+  document.body.style.setProperty("--scale", String(wanted));
 }

@@ -1,5 +1,6 @@
 /** The station's open tickets, or, while entries wait without a link, what waits on this tablet. */
 import { useRef, useState } from "preact/hooks";
+import { scale } from "../core/device.ts";
 import { go } from "../core/route.ts";
 import { heardAt, old, tickets, zone } from "../core/store.ts";
 import { tick } from "../core/time.ts";
@@ -15,7 +16,7 @@ import { byUrgency, usePortrait, useRoom, useSettled } from "./room.ts";
 import { WaitingList } from "./waiting.tsx";
 
 /** Height of a card with its gap; in English the title and the sentence take two lines each. */
-const ROW = { zh: 128, en: 160 };
+const ROW = { zh: 128, en: 164 };
 
 function Lead({ ticket }: { ticket: Ticket }) {
   if (old.value) {
@@ -77,7 +78,7 @@ function List() {
   const columns = usePortrait() ? 2 : 1;
   const all = [...tickets.value].sort(byUrgency);
   const order = useSettled(all.map((one) => one.no));
-  const row = columns === 1 ? ROW[lang.value] : ROW.en;
+  const row = (columns === 1 ? ROW[lang.value] : ROW.en) * scale.value;
   const room = useRoom(box, row, columns, order.length);
   const { shown, page, pages } = slice(order, wanted, room);
   return (

@@ -114,7 +114,7 @@ function About({ data, values }: { data: Tile; values: number[] }) {
 
 async function send(data: Tile, values: number[]): Promise<void> {
   const person = badge.value;
-  const label = { key: "kiosk.queue.measure", args: { name: name(data.name), n: values.length } };
+  const label = { key: "kiosk.queue.measure", args: { name: data.name, n: values.length } };
   const json = { characteristic: data.id, values };
   const who = person?.name ?? null;
   try {

@@ -5,8 +5,7 @@ import { put } from "../queue/queue.ts";
 import type { Entry } from "../queue/shelf.ts";
 import { badge } from "../scan/badge.ts";
 import { num } from "../words/format.ts";
-import { name, render, t } from "../words/texts.ts";
-import { severityWord } from "../look/words.ts";
+import { name, render, t, type Named } from "../words/texts.ts";
 import { discard, type Draft } from "./draft.ts";
 
 /** What the tile showed when it was touched: value, rules, the last points. */
@@ -25,9 +24,14 @@ export function describe(draft: Draft): string {
   return [...draft.phrases, draft.note.trim(), part, evidence(draft.tile)].filter(Boolean).join(t("kiosk.join"));
 }
 
+/** A category's name in both languages: a label may be read in the other one. */
+function categoryName(id: string | null): Named {
+  const own = id ?? "—";
+  return head.value?.categories.find((one) => one.id === id)?.name ?? { zh: own, en: own };
+}
+
 export function categoryWord(id: string | null): string {
-  const found = head.value?.categories.find((one) => one.id === id);
-  return found ? name(found.name) : (id ?? "—");
+  return name(categoryName(id));
 }
 
 /** Keep the report on the tablet and let it be sent. Resolves when it is durable. */
@@ -42,7 +46,7 @@ export async function sendReport(draft: Draft): Promise<Entry> {
   if (draft.photos.length) json.photos = draft.photos.map((photo) => photo.sha);
   const label = {
     key: "kiosk.queue.ticket",
-    args: { category: categoryWord(draft.category), severity: severityWord(draft.severity ?? "") },
+    args: { category: categoryName(draft.category), severity: { key: `tickets.severity.${draft.severity}` } },
   };
   const who = person?.name ?? null;
   const entry = await put({ kind: "ticket", lane: "", path: "api/v1/tickets", json, badge: person?.id ?? null, who, label, photos: draft.photos });

@@ -28,7 +28,8 @@ async function cancel(ticket: Ticket, badge: string, who: string): Promise<void>
 /** Take it back: out of the row while it cannot have arrived; afterwards by cancelling the ticket, signed. */
 async function withdraw(entry: Entry | undefined, ticket: Ticket | undefined): Promise<void> {
   if (ticket) return askBadge((person) => void cancel(ticket, person.id, person.name));
-  if (!entry || entry.tried || link.value === "up") return say(t("kiosk.withdraw.later"), true);
+  const refused = entry?.state === "parked"; // what the gateway sent back is with nobody else
+  if (!entry || (!refused && (entry.tried || link.value === "up"))) return say(t("kiosk.withdraw.later"), true);
   await remove(entry);
   say(t("kiosk.withdraw.done"));
   home();
@@ -37,11 +38,12 @@ async function withdraw(entry: Entry | undefined, ticket: Ticket | undefined): P
 function Keys({ given, entry, ticket, leave }: { given: Entry; entry: Entry | undefined; ticket: Ticket | undefined; leave(): void }) {
   const [left, setLeft] = useState(HOME_S);
   const [asked, setAsked] = useState(false);
+  const refused = entry?.state === "parked";
   useEffect(() => {
-    if (asked) return; // somebody is at work: stay
+    if (asked || refused) return; // somebody is at work, or must be: stay
     const timer = setInterval(() => setLeft((now) => now - 1), 1000);
     return () => clearInterval(timer);
-  }, [asked]);
+  }, [asked, refused]);
   useEffect(() => {
     if (left <= 0) leave();
   }, [left]);
@@ -52,9 +54,15 @@ function Keys({ given, entry, ticket, leave }: { given: Entry; entry: Entry | un
   };
   return (
     <div class={report ? "k-end sentkeys" : "k-end one"}>
-      <button class="key main k-main" type="button" data-test="go-home" onClick={leave}>
-        {t("kiosk.sent.home", { left: Math.max(0, left) })}
-      </button>
+      {refused ? (
+        <button class="key main k-main" type="button" data-test="to-queue" onClick={() => go({ at: "queue" })}>
+          {t("kiosk.queue.correct")}
+        </button>
+      ) : (
+        <button class="key main k-main" type="button" data-test="go-home" onClick={leave}>
+          {t("kiosk.sent.home", { left: Math.max(0, left) })}
+        </button>
+      )}
       {report && (
         <button class="key k-main" type="button" data-test="report-again" onClick={again}>
           {t("kiosk.sent.again")}
@@ -76,16 +84,18 @@ export function Sent({ given }: { given: Entry }) {
   const severity = given.json.severity as Severity | undefined;
   const said = render(given.label, zone.value);
   const where = [ticket && said, head.value && name(head.value.station.name), given.who].filter(Boolean).join("·");
+  const refused = entry?.state === "parked";
+  const title = refused ? t("kiosk.queue.parked", { count: 1 }) : t(done || link.value === "up" ? "kiosk.sent" : "kiosk.sent.saved");
   const leave = (): void => {
     if (given.kind === "ticket") signOff(); // no name is left over on a shared tablet
     home();
   };
   return (
     <>
-      <Header back={leave} backText={t("kiosk.home")} title={t("kiosk.sent")} step={given.kind === "ticket" ? 3 : undefined} />
+      <Header back={leave} backText={t("kiosk.home")} title={title} step={given.kind === "ticket" ? 3 : undefined} />
       <main class={given.photos.length ? "k-body sent" : "k-body sent alone"} data-test="sent">
         <section class="k-done">
-          <Icon name="check" large />
+          <Icon name={refused ? "tri" : "check"} large />
           <div>
             <h2 data-test="sent-no">{ticket ? ticket.no : said}</h2>
             <p>{where}</p>

@@ -63,6 +63,11 @@ export class Wedge {
   }
 }
 
+/** Whether a key press that was heard so would press the key that has the focus: a blank within a code does, as Enter does. */
+export function strays(press: Pick<Press, "key" | "code">, heard: Heard): boolean {
+  return (press.key === " " || press.code === "Space") && heard !== null && "held" in heard && heard.held > 1;
+}
+
 type Field = HTMLInputElement | HTMLTextAreaElement;
 
 function field(): Field | null {
@@ -75,6 +80,7 @@ export function listen(scanned: (code: string) => void): void {
   const wedge = new Wedge();
   let before: { field: Field; value: string } | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let held = "";
   const done = (heard: Heard): boolean => {
     if (!heard || !("scan" in heard)) return false;
     if (before) {
@@ -91,9 +97,18 @@ export function listen(scanned: (code: string) => void): void {
     const heard = wedge.feed({ key: event.key, code: event.code, shift: event.shiftKey, at: event.timeStamp });
     if (heard && "held" in heard && heard.held === 1) before = active && { field: active, value };
     clearTimeout(timer);
-    // the reader's Enter must not press the key that has the focus
-    if (done(heard)) event.preventDefault();
-    else timer = setTimeout(() => done(wedge.silence()), 2 * GAP_MS);
+    const stray = !active && strays(event, heard);
+    // the reader's Enter must not press the key that has the focus, nor must a blank within a code
+    if (done(heard) || stray) {
+      event.preventDefault();
+      held = event.code;
+    }
+    if (!heard || "held" in heard) timer = setTimeout(() => done(wedge.silence()), 2 * GAP_MS);
+  };
+  const release = (event: KeyboardEvent): void => {
+    if (event.code === held) event.preventDefault(); // a blank presses when it is let go
+    held = "";
   };
   window.addEventListener("keydown", press, true);
+  window.addEventListener("keyup", release, true);
 }

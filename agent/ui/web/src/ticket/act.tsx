@@ -20,7 +20,7 @@ export function actWord(action: string): string {
 
 /** Keep the act on the tablet and let it be sent. */
 export async function send(ticket: Ticket, action: string, json: { [field: string]: string }, person: Person): Promise<void> {
-  const label = { key: "kiosk.queue.action", args: { act: actWord(action), no: ticket.short } };
+  const label = { key: "kiosk.queue.action", args: { act: { key: `kiosk.act.${action}` }, no: ticket.short } };
   const path = `api/v1/tickets/${encodeURIComponent(ticket.no)}/${action}`;
   try {
     const entry = await put({ kind: "action", lane: ticket.no, path, json: { ...json, cycle: ticket.cycle }, badge: person.id, who: person.name, label });

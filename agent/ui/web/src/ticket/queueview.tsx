@@ -74,6 +74,7 @@ export function QueueView() {
     <>
       <Header back={home} backText={t("kiosk.home")} title={t("kiosk.queue")} />
       <main class="k-body queue" data-test="queue">
+        <h2 class="sr">{t("kiosk.queue")}</h2>
         <ol class="k-rows">
           {shown.map((entry) => (
             <Row key={entry.id} entry={entry} />

@@ -29,7 +29,7 @@ export function breach(data: Data): { icon: string; what: string; text: string; 
   const { rules, value, severity } = data.violation!;
   const spec = value === null ? null : specOf(data, value);
   const icon = spec || rules.includes(OUTSIDE) ? "cross" : severity === "warning" ? "diamond-o" : "diamond";
-  const shown = rules.filter((one) => one !== OUTSIDE).join(" ");
+  const shown = rules.filter((one) => one !== OUTSIDE).join("\u00a0"); // a line breaks before the rules, not among them
   const what = (value === null ? "" : against(data, value, spec)) || rules.map(ruleWord).find((text) => text) || "";
   const ruled = t("kiosk.rule", { rules: shown });
   if (!what) return { icon, what: ruled, text: ruled, brief: ruled };
