@@ -167,7 +167,7 @@ def test_a_report_at_the_kiosk_takes_three_taps(demo: Demo, browser: Browser) ->
 
 @pytest.mark.timeout(60)
 def test_a_scanned_code_presses_no_key(demo: Demo, browser: Browser) -> None:
-    """A reader types like a keyboard: neither a blank within the code nor its Enter may press the key that has the focus."""
+    """A reader types like a keyboard: neither a blank within the code nor its Enter may press the key with the focus."""
     kiosk, errors = page_of(browser, demo.address("kiosk OP20"))
     expect(kiosk.get_by_test_id("report")).to_be_enabled(timeout=15_000)
     kiosk.get_by_test_id("report").focus()

@@ -131,13 +131,18 @@ const ABOVE = 12;
 
 export function Chat() {
   const end = useRef<HTMLDivElement>(null);
-  const count = rows.value.length;
+  const last = rows.value.at(-1);
+  const row = last ? (last.kind === "message" ? last.message_id : last.at + last.what) : "";
   const found = group.value;
-  // the newest message from its beginning: a card may be taller than the window
+  // the newest message from its beginning (a card may be taller than the window), and again when one above it grew,
+  // unless somebody has scrolled meanwhile
+  const placed = useRef({ row: "", at: 0 });
   useEffect(() => {
     const [list, newest] = [end.current, end.current?.lastElementChild];
-    if (list && newest) list.scrollTop += newest.getBoundingClientRect().top - list.getBoundingClientRect().top - ABOVE;
-  }, [chosen.value, count]);
+    if (!list || !newest || (placed.current.row === row && list.scrollTop !== placed.current.at)) return;
+    list.scrollTop += newest.getBoundingClientRect().top - list.getBoundingClientRect().top - ABOVE;
+    placed.current = { row, at: list.scrollTop };
+  }, [rows.value]);
   return (
     <main class="sb-chat" aria-label={found?.name ?? ""} data-test="chat" data-chat={chosen.value}>
       <div class="rows" ref={end} tabIndex={0}>
