@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { apart, timeWords } from "../src/chart/scale.ts";
+import { apart, roomy, timeWords } from "../src/chart/scale.ts";
+import { fit } from "../src/core/device.ts";
 import { byUrgency, fitting, settle } from "../src/home/room.ts";
 import { breach, isOld } from "../src/tiles/tile.tsx";
 import { grid } from "../src/tiles/tiles.tsx";
@@ -64,6 +65,13 @@ describe("the words of a chart", () => {
 });
 
 describe("room", () => {
+  it("is left between words in a line: the first ones are written", () => {
+    expect(roomy([{ x: 100, width: 40 }, { x: 60, width: 40 }, { x: 50, width: 40 }, { x: 10, width: 30 }], 5)).toEqual([true, false, true, true]);
+    expect(roomy([], 5)).toEqual([]);
+  });
+  it("makes the screens grow from the sizes they are drawn for", () => {
+    expect([fit(1280, 800), fit(800, 1280), fit(1366, 768), fit(1440, 900), fit(1920, 1080), fit(1080, 1920), fit(3840, 2160)]).toEqual([1, 1, 1, 1.1, 1.3, 1.3, 1.3]);
+  });
   it("gives each count of tiles a grid", () => {
     expect([1, 4, 6, 9, 30].map((count) => grid(count, false))).toEqual([
       { cols: 1, rows: 1, size: 9 }, { cols: 2, rows: 2, size: 9 }, { cols: 3, rows: 2, size: 9 }, { cols: 3, rows: 3, size: 9 }, { cols: 3, rows: 3, size: 9 },

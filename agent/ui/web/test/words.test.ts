@@ -47,7 +47,7 @@ describe("texts", () => {
   });
   it("never take a person's words for a template", () => {
     expect(render("{who} <b>", TZ)).toBe("{who} <b>");
-    expect(render({ key: "kiosk.sent.delivered", args: { no: "{no} $&" } }, TZ)).toBe("已送达 #{no} $&");
+    expect(render({ key: "kiosk.sent.delivered", args: { no: "{no} $&" } }, TZ)).toBe("已送达，工单 {no} $&");
   });
   it("change at once with the language", async () => {
     await inLanguage("en");

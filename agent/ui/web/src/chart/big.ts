@@ -2,12 +2,14 @@
  *  labelled right and hatched beyond, rule numbers away from the centre, tickets as flags in a lane below. */
 import type { Tile } from "../core/types.ts";
 import { diamond, dot, hatch, level, palette, trace, type Pen } from "./paint.ts";
-import { apart, range, specs, timeWords, toX, toY, type Range } from "./scale.ts";
+import { apart, range, roomy, specs, timeWords, toX, toY, type Range } from "./scale.ts";
 
 export interface Labels {
   value(x: number): string;
   time(iso: string, seconds: boolean): string;
   font: string;
+  /** How much larger than drawn. */
+  scale: number;
 }
 interface Style extends Labels {
   size: number;
@@ -21,6 +23,8 @@ interface Frame {
 }
 
 const AXIS = 30;
+/** Room for two lines of words over a small chart. */
+const HEAD = 54;
 /** Below this height the chart is a small one beside a form: no lane for flags, smaller words. */
 const SMALL = 300;
 
@@ -28,17 +32,18 @@ const y = (frame: Frame, value: number): number => toY(value, frame.span, frame.
 
 export function drawBig(pen: Pen, width: number, height: number, tile: Tile, old: boolean, given: Labels): void {
   const c = palette();
-  const small = height < SMALL;
-  const labels = { ...given, size: small ? 15 : 17 };
-  const lane = small ? 0 : 40;
+  const small = height < SMALL * given.scale;
+  const axis = AXIS * given.scale;
+  const labels = { ...given, size: (small ? 15 : 17) * given.scale };
+  const lane = small ? 0 : 40 * given.scale;
   const shown = specs(tile, 2.5);
   pen.font = `${labels.size}px ${labels.font}`;
   const wide = (values: (number | null)[], tag: string): number =>
     Math.max(0, ...values.map((v) => (v === null ? 0 : pen.measureText(`${tag} ${labels.value(v)}`).width)));
   const left = wide([tile.lcl, tile.center, tile.ucl], "UCL") + 18;
   const right = width - Math.max(24, wide([shown.lsl, shown.usl], "USL") + 18);
-  const top = small ? 30 : 16;
-  const bottom = height - lane - AXIS;
+  const top = small ? HEAD * given.scale : 16;
+  const bottom = height - lane - axis;
   const room = small ? 30 : 36; // for a rule number beyond the outermost point
   const frame = { left, right, top, bottom, span: range(tile, shown, room / Math.max(room, bottom - top - 2 * room)) };
   pen.fillStyle = c.raised;
@@ -53,7 +58,7 @@ export function drawBig(pen: Pen, width: number, height: number, tile: Tile, old
   trace(pen, spots, old ? c["hatch-line"] : c.mark, 1.5);
   points(pen, frame, tile, spots, old, labels);
   if (lane) flags(pen, frame, tile, spots, labels);
-  times(pen, tile, spots, labels, bottom + lane + AXIS / 2);
+  times(pen, tile, spots, labels, bottom + lane + axis / 2);
 }
 
 function zones(pen: Pen, frame: Frame, { center, lcl, ucl }: Tile): void {
@@ -110,8 +115,21 @@ function words(pen: Pen, text: string, x: number, at: number, align: CanvasTextA
   pen.fillText(text, x, at);
 }
 
+/** The numbers of the rules at a point. */
+interface Note {
+  text: string;
+  x: number;
+  at: number;
+  width: number;
+  below: boolean;
+  colour: string;
+}
+
 function points(pen: Pen, frame: Frame, tile: Tile, spots: ([number, number] | null)[], old: boolean, labels: Style): void {
   const c = palette();
+  const font = `600 ${labels.size}px ${labels.font}`;
+  pen.font = font;
+  const notes: Note[] = [];
   let told = "";
   spots.forEach((spot, i) => {
     const point = tile.points[i]!;
@@ -128,11 +146,16 @@ function points(pen: Pen, frame: Frame, tile: Tile, spots: ([number, number] | n
         const colour = point.mark === "ticket" ? c["now-text"] : c["soon-edge"];
         const half = pen.measureText(rules).width / 2;
         const x = Math.min(frame.right - half, Math.max(frame.left + half + 4, spot[0]));
-        words(pen, rules, x, at, "center", colour, `600 ${labels.size}px ${labels.font}`, true);
+        notes.push({ text: rules, x, at, width: 2 * half, below, colour });
       }
     }
     told = point.mark ? rules : "";
   });
+  for (const below of [false, true]) {
+    const side = notes.filter((one) => one.below === below);
+    const written = roomy(side, 3);
+    side.forEach(({ text, x, at, colour }, i) => written[i] && words(pen, text, x, at, "center", colour, font, true));
+  }
 }
 
 /** Below the plot: the ticket as a flag. */
@@ -144,16 +167,21 @@ function flags(pen: Pen, frame: Frame, tile: Tile, spots: ([number, number] | nu
   const x = (spots[at] ?? spots.at(-1))?.[0];
   if (flag && x !== undefined) {
     pen.fillStyle = c.key;
-    pen.fillRect(x - 20, frame.bottom + 10, 40, 22);
-    words(pen, flag, x, frame.bottom + 22, "center", c["key-ink"], `600 15px ${labels.font}`);
+    const [wide, tall] = [40 * labels.scale, 22 * labels.scale];
+    pen.fillRect(x - wide / 2, frame.bottom + 10, wide, tall);
+    words(pen, flag, x, frame.bottom + 10 + tall / 2 + 1, "center", c["key-ink"], `600 ${15 * labels.scale}px ${labels.font}`);
   }
 }
 
 /** The time of every eighth point, the newest first. */
 function times(pen: Pen, tile: Tile, spots: ([number, number] | null)[], labels: Style, baseline: number): void {
   const c = palette();
-  for (const { index, text } of timeWords(tile.points.map((point) => point.at), 8, labels.time)) {
+  const font = `${labels.size}px ${labels.font}`;
+  pen.font = font;
+  const all = timeWords(tile.points.map((point) => point.at), 8, labels.time).flatMap(({ index, text }) => {
     const spot = spots[index];
-    if (spot) words(pen, text, spot[0], baseline, "center", c["ink-3"], `${labels.size}px ${labels.font}`);
-  }
+    return spot ? [{ text, x: spot[0], width: pen.measureText(text).width }] : [];
+  });
+  const written = roomy(all, labels.size);
+  all.forEach(({ text, x }, i) => written[i] && words(pen, text, x, baseline, "center", c["ink-3"], font));
 }

@@ -47,6 +47,16 @@ export function timeWords(times: string[], step: number, word: (time: string, se
   return indexes.map((index, i) => ({ index, text: texts[i]! }));
 }
 
+/** Which of several words in one line are written: one is left out that would lie over one written before it. */
+export function roomy(words: { x: number; width: number }[], gap: number): boolean[] {
+  const written: { x: number; width: number }[] = [];
+  return words.map((word) => {
+    const free = written.every((one) => Math.abs(one.x - word.x) >= (one.width + word.width) / 2 + gap);
+    if (free) written.push(word);
+    return free;
+  });
+}
+
 export function toY(value: number, span: Range, height: number, top = 0): number {
   return top + ((span.high - value) / (span.high - span.low)) * height;
 }

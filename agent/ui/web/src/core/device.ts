@@ -51,13 +51,25 @@ export function otherLanguage(): void {
 /** How much larger than drawn the kiosk is shown. */
 export const scale = signal(1);
 
-/** ?theme=dark or light; anything else follows the system. ?scale=1.2 makes all kiosk sizes larger. */
+/** The screens are drawn for 1280 × 800 and 800 × 1280: on a larger one they grow with it, by steps, up to 1.3. */
+export function fit(width: number, height: number): number {
+  const grown = Math.min(Math.max(width, height) / 1280, Math.min(width, height) / 800);
+  return Math.min(1.3, Math.max(1, Math.floor(grown * 20 + 1e-6) / 20));
+}
+
+function grow(to: number): void {
+  scale.value = to;
+  document.body.style.setProperty("--scale", String(to));
+}
+
+/** ?theme=dark or light; anything else follows the system. ?scale=1.2 sets how much larger all kiosk sizes are. */
 export function dress(): void {
   const query = new URLSearchParams(location.search);
   const theme = query.get("theme");
   if (theme === "dark" || theme === "light") document.documentElement.dataset.theme = theme;
   const wanted = Number(query.get("scale"));
-  if (wanted < 0.8 || wanted > 1.6) return;
-  scale.value = wanted;
-  document.body.style.setProperty("--scale", String(wanted));
+  if (wanted >= 0.8 && wanted <= 1.6) return grow(wanted);
+  const sized = (): void => grow(fit(innerWidth, innerHeight));
+  addEventListener("resize", sized);
+  sized();
 }

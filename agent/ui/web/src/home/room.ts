@@ -1,5 +1,6 @@
 /** How many fit, and in which order: lists keep still under a finger. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { scale } from "../core/device.ts";
 import { touchedAt } from "../core/route.ts";
 import { tick } from "../core/time.ts";
 import type { RefObject } from "preact";
@@ -16,7 +17,7 @@ export function fitting(height: number, row: number, columns: number, count: num
   return count <= rows(height) ? rows(height) : rows(height - PAGER);
 }
 
-/** The same for an element that holds the cards and the pager; measured again when it changes. */
+/** The same for an element that holds the cards and the pager, at the scale of this tablet; measured again when it changes. */
 export function useRoom(place: RefObject<HTMLElement | null>, row: number, columns: number, count: number): number {
   const [height, setHeight] = useState(0);
   useLayoutEffect(() => {
@@ -26,7 +27,7 @@ export function useRoom(place: RefObject<HTMLElement | null>, row: number, colum
     measure();
     return () => sized.disconnect();
   }, []);
-  return fitting(height, row, columns, count);
+  return fitting(height / scale.value, row, columns, count);
 }
 
 export function usePortrait(): boolean {

@@ -15,8 +15,9 @@ import { Pager, slice } from "./pager.tsx";
 import { byUrgency, usePortrait, useRoom, useSettled } from "./room.ts";
 import { WaitingList } from "./waiting.tsx";
 
-/** Height of a card with its gap; in English the title and the sentence take two lines each. */
-const ROW = { zh: 128, en: 164 };
+/** Height of a card with its gap; in English the title and the sentence take two lines each, upright the Chinese title may. */
+const ROW = { zh: 128, en: 158 };
+const UPRIGHT = { zh: 136, en: 158 };
 
 function Lead({ ticket }: { ticket: Ticket }) {
   if (old.value) {
@@ -78,12 +79,12 @@ function List() {
   const columns = usePortrait() ? 2 : 1;
   const all = [...tickets.value].sort(byUrgency);
   const order = useSettled(all.map((one) => one.no));
-  const row = (columns === 1 ? ROW[lang.value] : ROW.en) * scale.value;
+  const row = (columns === 1 ? ROW : UPRIGHT)[lang.value];
   const room = useRoom(box, row, columns, order.length);
   const { shown, page, pages } = slice(order, wanted, room);
   return (
     <div class="k-page" ref={box}>
-      <div class="k-list" style={{ "--card": `${row - 12}px` }}>
+      <div class="k-list" style={{ "--card": `${(row - 12) * scale.value}px` }}>
         {shown.map((no) => {
           const one = all.find((ticket) => ticket.no === no);
           return one && <TicketCard key={no} ticket={one} />;

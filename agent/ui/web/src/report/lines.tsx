@@ -4,7 +4,7 @@ import { head, link, tickets, zone } from "../core/store.ts";
 import { tick } from "../core/time.ts";
 import type { MeasureAnswer, Ticket } from "../core/types.ts";
 import { Icon } from "../look/icon.tsx";
-import { severityMark, stepWord } from "../look/words.ts";
+import { severityMark } from "../look/words.ts";
 import type { Severity } from "../core/types.ts";
 import type { Entry } from "../queue/shelf.ts";
 import { clock } from "../words/format.ts";
@@ -48,10 +48,10 @@ export function Next({ ticket }: { ticket: Ticket }) {
     );
   }
   const due = Date.parse(next.due_at);
-  const args = { who: ticket.owner?.name ?? t("kiosk.sent.nobody"), at: clock(due, zone.value), step: stepWord(next.kind) };
+  const args = { who: ticket.owner?.name ?? t("kiosk.sent.nobody"), at: clock(due, zone.value) };
   return (
     <Line icon="bell" time={t("kiosk.step.left", { left: span((due - tick.value) / 1000) })} test="sent-lead">
-      {t("kiosk.sent.until", args)}
+      {t(`kiosk.sent.until.${next.kind}` as "kiosk.sent.until.R2", args)}
     </Line>
   );
 }
@@ -59,8 +59,8 @@ export function Next({ ticket }: { ticket: Ticket }) {
 export function Saved({ entry }: { entry: Entry }) {
   const time = clock(Date.parse(entry.enteredAt), zone.value, true);
   return (
-    <Line icon="check" test="sent-saved">
-      {t("kiosk.saved", { time })}
+    <Line icon="check" time={time} test="sent-saved">
+      {t("kiosk.sent.saved")}
     </Line>
   );
 }

@@ -5,7 +5,7 @@ import { head, old, tile, zone } from "../core/store.ts";
 import type { Category, Severity } from "../core/types.ts";
 import { BigChart } from "../tiles/bigchart.tsx";
 import { Header } from "../home/bar.tsx";
-import { titleOf } from "../tiles/tile.tsx";
+import { breach, titleOf } from "../tiles/tile.tsx";
 import { Icon } from "../look/icon.tsx";
 import { severityMark, severityWord } from "../look/words.ts";
 import { full } from "../queue/queue.ts";
@@ -51,10 +51,18 @@ function What({ now }: { now: Draft }) {
 function Chosen({ now }: { now: Draft }) {
   const data = now.tile ? tile(now.tile)?.value : undefined;
   if (now.photos.length || !data) return <DraftPhoto photos={now.photos} />;
+  const said = data.violation && breach(data);
   return (
     <figure class="k-mini" data-test="prefilled">
       <BigChart data={data} old={old.value} />
-      <figcaption>{titleOf(data)}</figcaption>
+      <figcaption>
+        {titleOf(data)}
+        {said && (
+          <b class={`t-${data.attention}`} data-test="prefilled-why">
+            <Icon name={said.icon} /> {said.text}
+          </b>
+        )}
+      </figcaption>
     </figure>
   );
 }

@@ -18,7 +18,7 @@ function Line({ one }: { one: Group }) {
         </span>
         <small>{at}</small>
         <small class="last">{one.last ? t("sandbox.ui.said", { who: nameOf(one.last.from), text: one.last.text }) : t("sandbox.ui.nothing")}</small>
-        <small>{one.messages || ""}</small>
+        <small>{one.messages > 0 && t("sandbox.ui.messages", { count: one.messages })}</small>
       </button>
     </li>
   );
