@@ -65,13 +65,16 @@ export function Saved({ entry }: { entry: Entry }) {
   );
 }
 
+/** Whether the ticket's group knows, with its shape. */
+export function far({ outbox: { waiting, delivered } }: Ticket): { icon: string; text: string } {
+  if (delivered > 0 && waiting === 0) return { icon: "check", text: t("kiosk.sent.far") };
+  return head.value?.office.up ? { icon: "up", text: t("kiosk.sent.farSoon") } : { icon: "unlink", text: t("kiosk.sent.farCut") };
+}
+
 function Far({ ticket }: { ticket: Ticket }) {
-  const { waiting, delivered } = ticket.outbox;
-  const up = head.value?.office.up ?? false;
-  const there = delivered > 0 && waiting === 0;
-  const text = there ? t("kiosk.sent.far") : t(up ? "kiosk.sent.farSoon" : "kiosk.sent.farCut");
+  const { icon, text } = far(ticket);
   return (
-    <Line icon={there ? "check" : up ? "up" : "unlink"} test="sent-far">
+    <Line icon={icon} test="sent-far">
       {text}
     </Line>
   );

@@ -85,7 +85,7 @@ export function Sent({ given }: { given: Entry }) {
   const said = render(given.label, zone.value);
   const where = [ticket && said, head.value && name(head.value.station.name), given.who].filter(Boolean).join("·");
   const refused = entry?.state === "parked";
-  const title = refused ? t("kiosk.queue.parked", { count: 1 }) : t(done || link.value === "up" ? "kiosk.sent" : "kiosk.sent.saved");
+  const title = refused ? t("kiosk.sent.refused") : t(done || link.value === "up" ? "kiosk.sent" : "kiosk.sent.saved");
   const leave = (): void => {
     if (given.kind === "ticket") signOff(); // no name is left over on a shared tablet
     home();

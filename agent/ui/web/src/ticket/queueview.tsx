@@ -42,7 +42,7 @@ async function correct(entry: Entry): Promise<void> {
 function Row({ entry }: { entry: Entry }) {
   const [asked, setAsked] = useState(false);
   const parked = entry.state === "parked";
-  const drop = t(asked ? (entry.tried ? "kiosk.queue.dropTried" : "kiosk.queue.dropAsk") : "kiosk.queue.drop");
+  const drop = t(asked ? (entry.tried && !parked ? "kiosk.queue.dropTried" : "kiosk.queue.dropAsk") : "kiosk.queue.drop");
   return (
     <li class={`k-row ${parked ? "soon" : ""}`} data-test={`entry-${entry.state}`} data-key={entry.id}>
       <div class="grow">

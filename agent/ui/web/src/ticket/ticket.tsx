@@ -14,6 +14,7 @@ import { Icon } from "../look/icon.tsx";
 import { Strip } from "../look/strip.tsx";
 import { leadMark, ring, severityMark, severityWord, stateWord } from "../look/words.ts";
 import { entries } from "../queue/queue.ts";
+import { far } from "../report/lines.tsx";
 import { categoryWord } from "../report/send.ts";
 import { askBadge } from "../scan/ask.tsx";
 import { moment } from "../words/format.ts";
@@ -86,6 +87,7 @@ function Body({ ticket }: { ticket: Ticket }) {
   const people = [ticket.reporter && t("kiosk.ticket.by", { who: ticket.reporter.name }), ticket.owner && t("kiosk.ticket.owner", { who: ticket.owner.name })];
   const count = ticket.occurrences > 1 ? t("kiosk.ticket.times", { n: ticket.occurrences }) : "";
   const raised = t("kiosk.ticket.raised", { at: moment(Date.parse(ticket.raised_at), zone.value, tick.value) });
+  const told = far(ticket);
   return (
     <section class="k-ticket">
       <Pending no={ticket.no} />
@@ -104,6 +106,12 @@ function Body({ ticket }: { ticket: Ticket }) {
         </span>
         {ticket.category && <span>{categoryWord(ticket.category)}</span>}
         {count && <span>{count}</span>}
+        {!old.value && (
+          <span class="lamp" data-test="far">
+            <Icon name={told.icon} />
+            {told.text}
+          </span>
+        )}
       </p>
       <p class="dim">{[raised, ...people].filter(Boolean).join("·")}</p>
       {ticket.description && <p class="k-words prose">{ticket.description}</p>}
