@@ -114,6 +114,14 @@ def test_drift_to_card_to_button_to_state_everywhere(demo: Demo, browser: Browse
     shoot(kiosk, "demo-kiosk")
     shoot(sandbox, "demo-sandbox")
 
+    # a touched violation begins a report that says why, and leads to the ticket that is open for it
+    kiosk.locator(".tile.now").first.click()
+    expect(kiosk.get_by_test_id("prefilled-why")).not_to_be_empty()
+    expect(kiosk.get_by_test_id("same")).to_contain_text(ticket["no"][-3:])
+    kiosk.get_by_test_id("same").click()
+    expect(kiosk.get_by_test_id("far")).to_have_text("飞书群已收到", timeout=5_000)
+    kiosk.get_by_test_id("back").click()
+
     # an outsider is refused, with the reason; the owner takes it, and it moves everywhere
     sandbox.get_by_test_id("person-10099").click()
     sandbox.get_by_test_id("card-button").first.click()
@@ -167,7 +175,7 @@ def test_a_report_at_the_kiosk_takes_three_taps(demo: Demo, browser: Browser) ->
 
 @pytest.mark.timeout(60)
 def test_a_scanned_code_presses_no_key(demo: Demo, browser: Browser) -> None:
-    """A reader types like a keyboard: neither a blank within the code nor its Enter may press the key with the focus."""
+    """A reader types like a keyboard: neither a blank in the code nor its Enter may press the key with the focus."""
     kiosk, errors = page_of(browser, demo.address("kiosk OP20"))
     expect(kiosk.get_by_test_id("report")).to_be_enabled(timeout=15_000)
     kiosk.get_by_test_id("report").focus()
@@ -235,11 +243,12 @@ def test_a_tablet_on_plain_http_reports_and_queues(demo: Demo, browser: Browser)
 @pytest.mark.timeout(60)
 def test_the_sandbox_fits_a_narrow_window_and_begins_as_the_owner(demo: Demo, browser: Browser) -> None:
     owner = demo.tickets()[0]["owner"]["id"]
-    for width, height in ((1000, 800), (800, 1280), (390, 844)):
+    for width, height in ((1440, 900), (1000, 800), (800, 1280), (390, 844)):
         sandbox, errors = page_of(browser, demo.address("sandbox"), width, height)
         expect(sandbox.get_by_test_id("card-button").first).to_be_attached(timeout=15_000)
         expect(sandbox.get_by_test_id(f"person-{owner}")).to_have_attribute("aria-pressed", "true")
         assert sandbox.evaluate("document.documentElement.scrollWidth") == width
+        assert sandbox.evaluate("(e => e.scrollWidth - e.clientWidth)(document.querySelector('.sb-side'))") == 0
         boxes = [sandbox.locator(f".{part}").bounding_box() for part in ("sb-groups", "sb-chat", "sb-side")]
         for i, one in enumerate(boxes):
             for other in boxes[i + 1 :]:
