@@ -145,6 +145,7 @@ def test_drift_to_card_to_button_to_state_everywhere(demo: Demo, browser: Browse
     assert late["attention"] == "now"
     expect(kiosk.locator(".k-tk.now").first).to_be_visible(timeout=10_000)
     shoot(kiosk, "demo-kiosk-late")
+    expect(sandbox.get_by_test_id("chat").locator(".rows > div > *").last).to_be_in_viewport(timeout=10_000)
     shoot(sandbox, "demo-escalated")
     history = json.loads(demo.andon("tickets", "show", ticket["no"], "--json"))["history"]
     assert [e["kind"] for e in history].count("escalated") == 1

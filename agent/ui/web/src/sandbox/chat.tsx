@@ -1,5 +1,6 @@
 /** The open conversation: what the system says, words, cards in all their versions, and a line to speak. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import type { RefObject } from "preact";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { clock, moment } from "../words/format.ts";
 import { render, t } from "../words/texts.ts";
 import { Around, image } from "./card/around.tsx";
@@ -128,32 +129,55 @@ function Say() {
 
 /** Room left above the newest message. */
 const ABOVE = 12;
+/** How long the words after a press stay over the conversation. */
+const TOAST_MS = 10_000;
+
+/** Keep the newest message (`row`) in view from its beginning, as a card may be taller than the window; again whenever
+ *  something grew, until somebody reads elsewhere or fills in a form. */
+function useNewest(row: string): { list: RefObject<HTMLDivElement>; inner: RefObject<HTMLDivElement>; read(): void } {
+  const list = useRef<HTMLDivElement>(null);
+  const inner = useRef<HTMLDivElement>(null);
+  const reading = useRef(false);
+  const place = (): void => {
+    const [box, newest] = [list.current, inner.current?.lastElementChild];
+    const filling = inner.current?.contains(document.activeElement) && document.activeElement?.matches("input, textarea, select");
+    if (!box || !newest || reading.current || filling) return;
+    box.scrollTop += newest.getBoundingClientRect().top - box.getBoundingClientRect().top - ABOVE;
+  };
+  useLayoutEffect(() => {
+    const grown = new ResizeObserver(place);
+    grown.observe(inner.current!);
+    return () => grown.disconnect();
+  }, []);
+  useLayoutEffect(() => {
+    reading.current = false;
+    place();
+  }, [row]);
+  return { list, inner, read: () => void (reading.current = true) };
+}
 
 export function Chat() {
-  const end = useRef<HTMLDivElement>(null);
   const last = rows.value.at(-1);
-  const row = last ? (last.kind === "message" ? last.message_id : last.at + last.what) : "";
+  const { list, inner, read } = useNewest(last ? `${chosen.value} ${last.kind === "message" ? last.message_id : last.at + last.what}` : "");
   const found = group.value;
-  // the newest message from its beginning (a card may be taller than the window), and again when one above it grew,
-  // unless somebody has scrolled meanwhile
-  const placed = useRef({ row: "", at: 0 });
+  const said = outcome.value;
   useEffect(() => {
-    const [list, newest] = [end.current, end.current?.lastElementChild];
-    if (!list || !newest || (placed.current.row === row && list.scrollTop !== placed.current.at)) return;
-    list.scrollTop += newest.getBoundingClientRect().top - list.getBoundingClientRect().top - ABOVE;
-    placed.current = { row, at: list.scrollTop };
-  }, [rows.value]);
+    const timer = said && setTimeout(() => (outcome.value = null), TOAST_MS);
+    return () => clearTimeout(timer ?? undefined);
+  }, [said]);
   return (
     <main class="sb-chat" aria-label={found?.name ?? ""} data-test="chat" data-chat={chosen.value}>
-      <div class="rows" ref={end} tabIndex={0}>
-        {!found && <p class="sys">{t("sandbox.ui.choose.group")}</p>}
-        {rows.value.map((row) =>
-          row.kind === "system" ? <System key={row.at + row.what} row={row} /> : <Bubble key={row.message_id} message={row} />,
-        )}
+      <div class="rows" ref={list} tabIndex={0} onWheel={read} onTouchMove={read} onPointerDown={read} onKeyDown={read}>
+        <div ref={inner}>
+          {!found && <p class="sys">{t("sandbox.ui.choose.group")}</p>}
+          {rows.value.map((row) =>
+            row.kind === "system" ? <System key={row.at + row.what} row={row} /> : <Bubble key={row.message_id} message={row} />,
+          )}
+        </div>
       </div>
-      {outcome.value && (
-        <p class={`toast ${outcome.value.type}`} role="status" data-test="toast" data-type={outcome.value.type} onClick={() => (outcome.value = null)}>
-          {outcome.value.text}
+      {said && (
+        <p class={`toast ${said.type}`} role="status" data-test="toast" data-type={said.type} onClick={() => (outcome.value = null)}>
+          {said.text}
         </p>
       )}
       {found && found.status === "normal" && <Say />}
