@@ -161,6 +161,8 @@ def test_a_ticket_from_opening_to_the_end(bench: Bench) -> None:
     assert first["version"] == 2 and first["card"]["header"]["template"] == "grey" and first["ticket"] == NO
     assert [e for e in first["card"]["body"]["elements"] if e["tag"] == "img"]
     assert NO in said["text"] and "10007" in bench.state()["groups"][0]["members"]
+    name = {person["id"]: person["name"] for person in bench.state()["people"]}
+    assert said["text"].startswith(f"@{name['10007']} @{name['10021']} ")  # who was told is to be read on the page
     assert bench.state()["counters"]["messages"]["direct"] == 1
     assert bench.deliver("leave_group") == Delivered()
     assert next(g for g in bench.state()["groups"] if g["kind"] == "group")["status"] == "dissolved"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agent.clock import ManualClock, SharedClock
@@ -89,8 +89,16 @@ def plain(world: SandboxWorld, item: Message) -> str:
     if item.msg_type == "post":
         posts = [post for post in item.content.values() if isinstance(post, dict)]
         runs = [run for post in posts[:1] for row in post.get("content", ()) for run in row if isinstance(run, dict)]
-        return " ".join(str(run.get("text", "")) for run in runs)
+        return " ".join(_run(world, run) for run in runs)
     return f"[{item.msg_type}]"
+
+
+def _run(world: SandboxWorld, run: Mapping[str, Any]) -> str:
+    """A part of a post in plain words; a mention is the name of whom it calls."""
+    if run.get("tag") != "at":
+        return str(run.get("text", ""))
+    called = str(run.get("user_id", ""))
+    return f"@{_name(world, called) or run.get('user_name') or called}"
 
 
 def _name(world: SandboxWorld, open_id: str) -> str | None:

@@ -134,7 +134,7 @@ const TOAST_MS = 10_000;
 
 /** Keep the newest message (`row`) in view from its beginning, as a card may be taller than the window; again whenever
  *  something grew, until somebody reads elsewhere or fills in a form. */
-function useNewest(row: string): { list: RefObject<HTMLDivElement>; inner: RefObject<HTMLDivElement>; read(): void } {
+function useNewest(row: string): { list: RefObject<HTMLDivElement | null>; inner: RefObject<HTMLDivElement | null>; read(): void } {
   const list = useRef<HTMLDivElement>(null);
   const inner = useRef<HTMLDivElement>(null);
   const reading = useRef(false);
