@@ -1,14 +1,18 @@
 /** What waits on this tablet while there is no link: the newest lines, and how full the storage is. */
+import { useRef } from "preact/hooks";
 import { go } from "../core/route.ts";
 import { tickets, zone } from "../core/store.ts";
 import { tick } from "../core/time.ts";
 import { Icon } from "../look/icon.tsx";
 import { entries, full, LIMIT, parked, waiting } from "../queue/queue.ts";
 import type { Entry } from "../queue/shelf.ts";
+import { usePortrait, useRoom } from "./room.ts";
 import { clock } from "../words/format.ts";
 import { render, span, t } from "../words/texts.ts";
 
-const SHOWN = 3;
+/** Height of an entry with its gap; upright, where two stand side by side, its words may take two lines. */
+const ROW = 96;
+const UPRIGHT = 108;
 
 /** One entry in words: what, by whom, when. */
 export function EntryLine({ entry }: { entry: Entry }) {
@@ -45,6 +49,9 @@ export function Meter() {
 }
 
 export function WaitingList() {
+  const list = useRef<HTMLDivElement>(null);
+  const columns = usePortrait() ? 2 : 1;
+  const room = useRoom(list, columns === 1 ? ROW : UPRIGHT, columns, 0);
   const oldest = waiting.value[0];
   const age = oldest ? `·${t("kiosk.queue.oldest", { age: span((tick.value - Date.parse(oldest.enteredAt)) / 1000) })}` : "";
   return (
@@ -57,8 +64,8 @@ export function WaitingList() {
           {parked.value.length ? `·${t("kiosk.queue.parked", { count: parked.value.length })}` : ""}
         </span>
       </h2>
-      <div class="k-list waiting">
-        {entries.value.slice(-SHOWN).map((entry) => (
+      <div class="k-list waiting" ref={list}>
+        {entries.value.slice(-room).map((entry) => (
           <button key={entry.id} class={`k-tk ${entry.state === "parked" ? "soon" : ""}`} type="button" data-test="queue-open" onClick={() => go({ at: "queue" })}>
             <EntryLine entry={entry} />
           </button>
