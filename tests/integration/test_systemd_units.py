@@ -90,8 +90,12 @@ def test_the_defaults_lie_where_the_units_may_write() -> None:
 def test_users_and_folders(tmp_path: Path) -> None:
     """Both files do what they say, in a root of their own (owned by whoever runs this)."""
     users = SYSTEMD / "sysusers.d" / "andon.conf"
-    done = tool("systemd-sysusers", "--dry-run", f"--root={tmp_path}", users)
+    debian = tmp_path / "usr" / "lib" / "sysusers.d" / "basic.conf"
+    debian.parent.mkdir(parents=True)
+    debian.write_text("g dialout 20 -\n", "utf-8")
+    done = tool("systemd-sysusers", "--dry-run", f"--root={tmp_path}", "--replace=/etc/sysusers.d/andon.conf", users)
     assert done.returncode == 0, done.stderr
+    assert "Conflict" not in done.stderr and "Creating group 'dialout' with GID 20" in done.stdout + done.stderr
     for name in ("andon-edge", "andon-relay"):
         assert f"Creating user '{name}'" in done.stdout + done.stderr
 
@@ -109,7 +113,9 @@ def test_users_and_folders(tmp_path: Path) -> None:
 
 
 def test_every_user_a_file_names_is_made() -> None:
-    made = set(re.findall(r"^[ug] (\S+)", (SYSTEMD / "sysusers.d" / "andon.conf").read_text("utf-8"), re.MULTILINE))
+    users = (SYSTEMD / "sysusers.d" / "andon.conf").read_text("utf-8")
+    made = set(re.findall(r"^[ug] (\S+)", users, re.MULTILINE))
+    made |= set(re.findall(r"^m \S+ (\S+)", users, re.MULTILINE))  # a group that is missing is made (sysusers.d(5))
     named = {"root"}
     for line in (SYSTEMD / "tmpfiles.d" / "andon.conf").read_text("utf-8").splitlines():
         if line and not line.startswith("#"):
