@@ -75,9 +75,9 @@ class PageHook(BuildHookInterface):
 
     def _run(self, command: list[str], where: Path, node: str) -> None:
         path = os.pathsep.join([str(Path(node).parent), os.environ.get("PATH", "")])
-        done = subprocess.run(
-            command, cwd=where, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
-        )
+        # npm would leave a cache of compiled code in /tmp.
+        env = {**os.environ, "PATH": path, "NODE_DISABLE_COMPILE_CACHE": "1"}
+        done = subprocess.run(command, cwd=where, env=env, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.stderr.write(done.stdout + done.stderr)
             raise RuntimeError(f"the page could not be built: {' '.join(command[1:3])} ended with {done.returncode}")

@@ -20,7 +20,8 @@ def main(words: list[str]) -> int:
     """Run npm with these words; `ci` is completed. The exit code is npm's."""
     path = f"{ROOT / 'bin'}{os.pathsep}{os.environ['PATH']}"
     command = [ROOT / "bin" / "node", NPM, "--loglevel=error", *(CI if words == ["ci"] else words)]
-    return subprocess.run(command, cwd=WEB, env={**os.environ, "PATH": path}, check=False).returncode
+    env = {**os.environ, "PATH": path, "NODE_DISABLE_COMPILE_CACHE": "1"}  # npm would leave one in /tmp
+    return subprocess.run(command, cwd=WEB, env=env, check=False).returncode
 
 
 if __name__ == "__main__":
