@@ -173,6 +173,8 @@ class Courier:
         while (after := await self._store.write(place)) is not None:
             query = {"edge": self._edge, "after": after}
             page = await self._call(Given, "GET", "/v1/tickets", params=query, timeout_s=60)
+            if page.after is not None and page.after <= after:
+                raise Unreachable("relay gives back the same page for ever")
             await self._store.write(lambda conn, page=page: self._take_page(conn, page))  # type: ignore[misc]
         await self._store.write(lambda conn: caught_up(conn) if restored(conn) else None)
         me = {"edge": self._edge, "store_epoch": await self._store.write(epoch)}

@@ -18,7 +18,8 @@ from agent.store.facts import get_meta, put_meta
 log = logging.getLogger(__name__)
 RESENT = "the relay lost its store"
 """Reason of an item that a lost store had taken: it may have been delivered."""
-_UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, IntegrityError, DataError)
+UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, IntegrityError, DataError)
+"""What a payload that makes no sense raises; a failing store is not among them."""
 
 Apply = Callable[[Connection, datetime, Mapping[str, Any]], None]
 """Applies the payload of one reply inside the transaction that marks it applied."""
@@ -41,7 +42,7 @@ def take(conn: Connection, now: datetime, reply: Mapping[str, Any], handlers: Ma
     try:
         with conn.begin_nested():
             handler(conn, now, reply["payload"])
-    except _UNREADABLE:
+    except UNREADABLE:
         # the relay stands in the DMZ: what it says must not be able to stop the edge
         log.exception("a reply of kind %s cannot be applied and is passed over", reply["kind"])
         return False

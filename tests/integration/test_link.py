@@ -1,6 +1,7 @@
 """Edge and relay over a real Unix socket: a story arrives once and in order, whoever restarts or is lost."""
 
 import asyncio
+import json
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -765,5 +766,38 @@ def test_a_copy_made_by_the_command_knows_that_it_is_one(tmp_path: Path) -> None
             assert far_side.story(ahead) == ["open_group", "post_card"]
             assert state_of(here.store, second) is State.NEW
             assert int((await raise_one(here, "u4"))[-3:]) == int(ahead[-3:]) + 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("page", "goes_on"),
+    [
+        ({"histories": [[], [{}], [{"ticket": 7}], [{"ticket": "no number"}]], "far": {}, "after": None}, True),
+        ({"histories": [], "far": {}, "after": ""}, False),
+        ({"histories": 1, "far": {}, "after": None}, False),
+    ],
+)
+def test_whatever_the_relay_gives_back_the_edge_lives(tmp_path: Path, page: dict, goes_on: bool) -> None:
+    asked: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.read(4096)).decode().split(" ")[1].split("?")[0])
+        more = {"/v1/edge": {"known": "other"}, "/v1/tickets": page, "/v1/replies": {"replies": [], "last": 0}}
+        body = json.dumps({"epoch": "x"} | more.get(asked[-1], {})).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_unix_server(answer, str(tmp_path / "link.sock"))
+        async with edge(tmp_path / "e") as here:
+            await until(lambda: "/v1/tickets" in asked)
+            await asyncio.sleep(0.5)
+            assert here.courier.state.drained is goes_on, "what cannot be read is passed over, the rest is asked again"
+            assert asked.count("/v1/tickets") < 10, "it does not ask for ever"
+            assert await raise_one(here), "the line goes on"
+        server.close()
+        await server.wait_closed()
 
     asyncio.run(main())

@@ -24,6 +24,7 @@ from agent.records.tickets.settings import TicketSettings
 from agent.records.tickets.setup import occur_of, setup_of
 from agent.records.tickets.store import get, history, listing, occurrences
 from agent.spc.evaluate import evaluate
+from agent.store.facts import epoch, mark_copy
 from agent.store.schema import upgrade
 from agent.store.write import Store, StoreFull
 
@@ -106,6 +107,34 @@ def test_a_violation_becomes_a_ticket_with_its_messages_in_one_commit(line: Line
                 kinds = conn.execute(select(outbox.c.kind).order_by(outbox.c.id)).scalars().all()
                 assert kinds == ["fact", "open_group", "post_card"]
                 assert balance(conn)["missing"] == 0
+
+    asyncio.run(main())
+
+
+def test_a_violation_of_a_restored_store_is_not_taken_for_one_that_was_told(line: Line) -> None:
+    """Its points are numbered again from where the copy was made; the relay knows the ids that were told."""
+
+    async def violation(*, copy: bool) -> str:
+        async with line:
+            if copy:
+                await line.store.write(mark_copy)
+            await line.say(131)
+            with line.store.read() as conn:
+                return history(conn, line.tickets_now()[0].no)[0].uuid
+
+    async def main() -> None:
+        async with line:
+            await line.store.write(epoch)
+            await line.say(100, 101)
+        file = line.folder / "edge.db"
+        yesterday = file.read_bytes()
+        told = await violation(copy=False)
+        file.write_bytes(yesterday)
+        crashed = await violation(copy=False)
+        file.write_bytes(yesterday)
+        restored = await violation(copy=True)
+        assert told == crashed, "worked out again in the same store it is the same one"
+        assert restored != told
 
     asyncio.run(main())
 

@@ -3,6 +3,7 @@ messages they cause are committed together or not at all (habit 1)."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from agent.deadlines.policy import Policy
 from agent.errors import Refused
 from agent.model import SYSTEM, Actor, Text, text
+from agent.outbox.inbox import UNREADABLE
 from agent.outbox.queue import Item, enqueue
 from agent.plant.directory import directory
 from agent.plant.people import Directory
@@ -52,6 +54,7 @@ __all__ = [
     "take_fact",
 ]
 
+log = logging.getLogger(__name__)
 MAX_SWEEP = 200
 RESYNC = 500
 
@@ -226,10 +229,21 @@ class Tickets:
     def take_back(self, conn: Connection, now: datetime, histories: Sequence[Sequence[Mapping[str, Any]]]) -> None:
         """Take the tickets that a lost or restored store has forgotten, as the relay was told them."""
         who = self.directory(conn)
-        for told in histories:
-            reserve(conn, str(told[0]["ticket"]))
-        for told in histories:
-            take_back(conn, now, self._site, [Event.from_json(event) for event in told], who)
+        for job in (self._reserve, self._take_one):
+            for told in histories:
+                try:
+                    with conn.begin_nested():
+                        job(conn, now, told, who)
+                except UNREADABLE:
+                    # the relay stands in the DMZ: what it says must not be able to stop the edge
+                    log.exception("a ticket that the relay gave back cannot be read and is passed over")
+
+    @staticmethod
+    def _reserve(conn: Connection, now: datetime, told: Sequence[Mapping[str, Any]], who: Directory) -> None:
+        reserve(conn, str(told[0]["ticket"]))
+
+    def _take_one(self, conn: Connection, now: datetime, told: Sequence[Mapping[str, Any]], who: Directory) -> None:
+        take_back(conn, now, self._site, [Event.from_json(event) for event in told], who)
 
     def _count(self, conn: Connection, now: datetime, found: Ticket, seen: Occurrence) -> None:
         """One more of the same: the count is durable at once, card and history follow at most once per interval."""
