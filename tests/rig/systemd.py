@@ -36,10 +36,10 @@ CREDENTIAL = "/run/credentials/andon-relay.service/feishu_app_secret"
 def installed(box: Box) -> str:
     """README's steps end with both units active: Type=notify, so each has said that it is ready."""
     began = time.monotonic()
-    box.sh(f"set -ex; cd /root/install\n{steps()}")
+    box.sh(f"set -ex; cd /srv/install\n{steps()}")
     app = re.findall(r'(?m)^app_id = "([^"]+)"', (box.root / "etc/andon/agent.toml").read_text("utf-8"))[0]
     box.sh(f"systemd-run --unit=feishu /opt/andon/bin/python -m agent.sandbox --port 8899 --app-id {app}"
-           " --app-secret-file /root/install/app_secret")  # fmt: skip
+           " --app-secret-file /srv/install/app_secret")  # fmt: skip
     for role in ROLES:
         shown = [box.show(role, key) for key in ("Type", "ActiveState", "SubState", "NRestarts", "WatchdogUSec")]
         assert shown == ["notify", "active", "running", "0", "30s"], (role, shown)
@@ -136,7 +136,7 @@ def watchdog(box: Box) -> str:
 
 def misconfigured(box: Box) -> str:
     """78 and no restart; the journal says what to do."""
-    box.sh("cp -p /etc/andon/agent.toml /root/good.toml; "
+    box.sh("cp -p /etc/andon/agent.toml /srv/good.toml; "
            "sed -i 's#^timezone = .*#timezone = \"Mars/Base\"#' /etc/andon/agent.toml")  # fmt: skip
     for role in ROLES:
         assert box.try_(f"systemctl restart andon-{role}").returncode != 0
@@ -145,7 +145,7 @@ def misconfigured(box: Box) -> str:
         assert shown == ["failed", "78", "0"], (role, shown)
         said = box.sh(f"journalctl --no-pager --unit=andon-{role} --lines=10")
         assert "site.timezone = 'Mars/Base'" in said, said
-    box.sh("cp -p /root/good.toml /etc/andon/agent.toml; systemctl start andon-edge andon-relay")
+    box.sh("cp -p /srv/good.toml /etc/andon/agent.toml; systemctl start andon-edge andon-relay")
     return "a wrong file: exit 78 at both, no restart, field, value and remedy in the journal; mended, both start"
 
 
