@@ -37,7 +37,7 @@ class Box:
         run(ROOT / "tools" / "debian.sh", *DEBIAN)
         words = ("debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", self.root)
         run(*words, *([self.mirror] if self.mirror else []))
-        wheels = self.root / "root" / "install" / "wheels"
+        wheels = self.root / "srv" / "install" / "wheels"
         run(sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", wheels, f"{ROOT}[relay]")
 
     def boot(self) -> str:

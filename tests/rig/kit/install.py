@@ -20,7 +20,7 @@ def steps() -> str:
 
 def lay_out(box: Box) -> None:
     """What an administrator has at hand: the example configuration, people, secrets, units."""
-    place = box.root / "root" / "install"
+    place = box.root / "srv" / "install"
     example = (ROOT / "config" / "agent.example.toml").read_text("utf-8")
     text, changed = re.subn(r'(?m)^base_url = "[^"]*"', f'base_url = "{SANDBOX}"', example)
     text, also = re.subn(r'_file = "(people|departments)\.example\.csv"', r'_file = "\1.csv"', text)
