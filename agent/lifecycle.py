@@ -48,10 +48,11 @@ async def supervise(
 
 
 def stop_on_signals(stop: Callable[[], None]) -> None:
-    """Call `stop` once on SIGTERM or SIGINT of the running loop."""
+    """Call `stop` on SIGTERM, SIGINT, or SIGHUP (a terminal was closed; not under nohup) of the running loop."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, stop)
 
 
 def notify(state: str) -> None:
@@ -75,6 +76,11 @@ def watchdog_period_s() -> float | None:
     return int(usec) / 2e6
 
 
-def die_with_parent() -> None:
-    """Ask Linux to send SIGTERM to this process when its parent ends, however it ends (prctl(2), PR_SET_PDEATHSIG)."""
+def die_with_parent(parent: int | None = None) -> None:
+    """Ask Linux to send SIGTERM to this process when its parent ends, however it ends (prctl(2), PR_SET_PDEATHSIG).
+
+    A `parent` (its pid) that has ended already would never be noticed: SIGTERM at once.
+    """
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    if parent is not None and os.getppid() != parent:
+        signal.raise_signal(signal.SIGTERM)

@@ -106,13 +106,14 @@ async def _demo(args: argparse.Namespace, place: Place) -> None:
 def _programs(args: argparse.Namespace, place: Place) -> dict[str, Sequence[str]]:
     """The processes of the demo, each with its command line."""
     folder, ports, clock = place.folder, {name: str(port) for name, port in place.ports.items()}, str(place.clock)
-    agent = ["-m", "agent", "run", "--config", str(place.config), "--demo-clock", clock, "--die-with-parent"]
+    parent = ["--die-with-parent", str(os.getpid())]
+    agent = ["-m", "agent", "run", "--config", str(place.config), "--demo-clock", clock, *parent]
     agent += ["--log-level", args.log_level]
     static = Path(__file__).parent.parent / "ui" / "static"
     feishu = ["-m", "agent.sandbox", "--port", ports["sandbox"], "--clock-file", clock, "--static", str(static)]
-    feishu += ["--app-id", APP_ID, "--app-secret-file", str(folder / "secrets" / "feishu"), "--with-parent"]
+    feishu += ["--app-id", APP_ID, "--app-secret-file", str(folder / "secrets" / "feishu"), *parent]
     plant = ["-m", "agent.sandbox.plant", "--broker-port", ports["broker"], "--plc-port", ports["plc"]]
-    plant += ["--secrets", str(folder / "secrets"), "--seed", str(args.seed), "--clock", clock]
+    plant += ["--secrets", str(folder / "secrets"), "--seed", str(args.seed), "--clock", clock, *parent]
     return {"sandbox": feishu, "plant": plant, "relay": [*agent, "--role", "relay"], "edge": [*agent, "--role", "edge"]}
 
 

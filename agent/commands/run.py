@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -25,16 +26,16 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument("--role", choices=("edge", "relay", "both"), default="both", help="default: both on this host")
     parser.add_argument("--config", type=Path, default=DEFAULT, help=f"the TOML file (default {DEFAULT})")
     parser.add_argument("--demo-clock", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--die-with-parent", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--die-with-parent", type=int, metavar="PID", help=argparse.SUPPRESS)
     parser.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run until SIGTERM or SIGINT. Raises ConfigError."""
+    """Run until told to stop by a signal. Raises ConfigError."""
     start_logging(args.log_level)
-    if args.die_with_parent:
-        die_with_parent()
+    if args.die_with_parent is not None:
+        die_with_parent(args.die_with_parent)
     clock: Clock = SharedClock(args.demo_clock) if args.demo_clock else SystemClock()
     try:
         asyncio.run(_run(args, clock))
@@ -69,8 +70,8 @@ async def _run(args: argparse.Namespace, clock: Clock) -> None:
 
 async def _keep_relay(args: argparse.Namespace, stop: asyncio.Event) -> None:
     """Run the relay as a child; start it anew when it ends, until told to stop or its configuration is wrong."""
-    words = ["-m", "agent", "run", "--role", "relay", "--config", str(args.config), "--die-with-parent",
-             "--log-level", args.log_level]  # fmt: skip
+    words = ["-m", "agent", "run", "--role", "relay", "--config", str(args.config), "--log-level", args.log_level,
+             "--die-with-parent", str(os.getpid())]  # fmt: skip
     if args.demo_clock:
         words += ["--demo-clock", str(args.demo_clock)]
     pause = 1.0

@@ -15,8 +15,8 @@ from agent.sandbox.server import Settings, serve
 from agent.sandbox.world.world import EVENTS, AppSettings
 
 
-def settings_from(argv: Sequence[str]) -> tuple[Settings, bool]:
-    """(settings, whether to end with the parent process) from the command line."""
+def settings_from(argv: Sequence[str]) -> tuple[Settings, int | None]:
+    """(settings, pid of the parent process to end with) from the command line."""
     known = Settings()
     app = AppSettings()
     parser = argparse.ArgumentParser(prog="python -m agent.sandbox", description=__doc__)
@@ -33,7 +33,7 @@ def settings_from(argv: Sequence[str]) -> tuple[Settings, bool]:
     parser.add_argument("--all-messages", action="store_true", help="the bot sees group messages that do not @ it")
     parser.add_argument("--no-limits", action="store_true", help="switch rate limits off")
     parser.add_argument("--event", action="append", default=[], help="subscribe one more event type (repeatable)")
-    parser.add_argument("--with-parent", action="store_true", help="end when the parent process ends")
+    parser.add_argument("--die-with-parent", type=int, metavar="PID", help="end when this parent process ends")
     args = parser.parse_args(argv)
     app = replace(
         app,
@@ -45,14 +45,14 @@ def settings_from(argv: Sequence[str]) -> tuple[Settings, bool]:
         events=EVENTS | set(args.event),
     )
     settings = Settings(args.host, args.port, args.people, args.clock_file, args.static, args.tz, app)
-    return settings, args.with_parent
+    return settings, args.die_with_parent
 
 
 def main(argv: Sequence[str]) -> int:
     """Run until stopped. Exit code 78 for a wrong setting."""
-    settings, with_parent = settings_from(argv)
-    if with_parent:
-        die_with_parent()
+    settings, parent = settings_from(argv)
+    if parent is not None:
+        die_with_parent(parent)
     try:
         asyncio.run(serve(settings))
     except ConfigError as error:

@@ -360,3 +360,25 @@ def test_ctrl_c_leaves_nothing_running(demo: Demo) -> None:
     gone, alive = psutil.wait_procs(children, timeout=5)
     assert alive == []
     assert len(gone) == len(children)
+
+
+@pytest.mark.timeout(90)
+def test_a_closed_terminal_leaves_nothing_behind(tmp_path: Path) -> None:
+    """SIGHUP is what a closed window or a dropped ssh sends: no process stays, and no folder with secrets in it."""
+    with (tmp_path / "demo.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "agent", "demo", "--any-port"], stdout=log, stderr=log, cwd=ROOT,
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+        )  # fmt: skip
+    try:
+        end = time.monotonic() + 40
+        while len(children := psutil.Process(process.pid).children(recursive=True)) < 4:
+            assert time.monotonic() < end, (tmp_path / "demo.log").read_text()
+            time.sleep(0.1)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(25) == 0, (tmp_path / "demo.log").read_text()
+    finally:
+        process.kill()
+        process.wait(10)
+    assert psutil.wait_procs(children, timeout=5)[1] == []
+    assert list(tmp_path.glob("andon-demo-*")) == []

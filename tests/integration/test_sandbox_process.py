@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -34,7 +35,7 @@ def url(folder: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     arguments = ["--port", str(port), "--people", "people.json", "--clock-file", "clock", "--static", "static"]
-    command = [sys.executable, "-m", "agent.sandbox", *arguments, "--with-parent"]
+    command = [sys.executable, "-m", "agent.sandbox", *arguments, "--die-with-parent", str(os.getpid())]
     here = Path(__file__).parents[2]
     with subprocess.Popen(command, cwd=folder, env={"PYTHONPATH": str(here), "PATH": ""}) as process:
         url = f"http://127.0.0.1:{port}"
@@ -106,3 +107,10 @@ def read_events(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
 
 def test_a_foreign_host_name_is_refused(url: str) -> None:
     assert httpx.get(f"{url}/sandbox/api/state", headers={"Host": "evil.example"}).status_code == 421
+
+
+def test_a_parent_that_ended_first_is_noticed() -> None:
+    """A demo killed just after it started its parts: what it started ends too, though nobody tells it any more."""
+    words = [sys.executable, "-m", "agent.sandbox", "--port", "0", "--die-with-parent", str(os.getppid())]
+    done = subprocess.run(words, cwd=Path(__file__).parents[2], timeout=20, check=False)
+    assert done.returncode == -signal.SIGTERM

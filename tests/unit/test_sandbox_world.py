@@ -320,6 +320,6 @@ def test_only_pages_of_this_machine_get_in(path: str, headers: dict[str, str], s
 
 
 def test_the_command_line_binds_loopback_and_adds_events() -> None:
-    settings, with_parent = settings_from(["--port", "1234", "--event", "im.message.message_read_v1", "--no-limits"])
-    assert (settings.host, settings.port, with_parent) == ("127.0.0.1", 1234, False)
+    settings, parent = settings_from(["--port", "1234", "--event", "im.message.message_read_v1", "--no-limits"])
+    assert (settings.host, settings.port, parent) == ("127.0.0.1", 1234, None)
     assert "im.message.message_read_v1" in settings.app.events and not settings.app.limits

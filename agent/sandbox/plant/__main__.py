@@ -19,6 +19,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--secrets", type=Path, required=True, help="folder of the broker's passwords, made if missing")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same line")
     parser.add_argument("--clock", type=Path, help="file of a clock shared with other processes (demo)")
+    parser.add_argument("--die-with-parent", type=int, metavar="PID", help="end when this parent process ends")
     return parser.parse_args()
 
 
@@ -30,6 +31,8 @@ async def _main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    die_with_parent()
+    arguments = _arguments()
+    if arguments.die_with_parent is not None:
+        die_with_parent(arguments.die_with_parent)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    asyncio.run(_main(_arguments()))
+    asyncio.run(_main(arguments))
