@@ -16,11 +16,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from agent.commands.run import start_logging
+from agent.errors import ConfigError
 from agent.lifecycle import stop_on_signals
-from agent.sandbox.demo_file import APP_ID, write_config, write_people
+from agent.sandbox.demo_file import APP_ID, WRITTEN_BY, write_config, write_people
 
 log = logging.getLogger(__name__)
 STATIONS = ("OP10", "OP20")
@@ -54,19 +55,35 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run until Ctrl-C; leaves nothing running."""
+    """Run until Ctrl-C; leaves nothing running. Raises ConfigError."""
     start_logging(args.log_level)
     folder = args.keep or Path(tempfile.mkdtemp(prefix="andon-demo-"))
-    for role in ("edge", "relay"):  # the sandbox starts empty, so must the stores
-        shutil.rmtree(folder / role, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    held = _take(folder)
     try:
         place = Place(folder.resolve(), _ports(args.any_port))
         asyncio.run(_demo(args, place))
     finally:
         if args.keep is None:
             shutil.rmtree(folder, ignore_errors=True)
+        held.close()
     return 0
+
+
+def _take(folder: Path) -> TextIO:
+    """Make the folder this demo's alone; what an earlier one kept in its stores goes. Raises ConfigError."""
+    from agent.app.role import Locked, lock
+
+    mark = folder / "agent.toml"
+    ours = mark.is_file() and mark.read_text("utf-8", "replace").startswith(WRITTEN_BY)
+    if not ours and folder.exists() and any(folder.iterdir()):
+        raise ConfigError("--keep", str(folder), "no demo wrote what is in it; name an empty folder or a new one")
+    try:
+        held = lock(folder)
+    except Locked:
+        raise ConfigError("--keep", str(folder), "a demo runs in it; stop that one, or name another folder") from None
+    for role in ("edge", "relay"):  # the sandbox starts empty, so must the stores
+        shutil.rmtree(folder / role, ignore_errors=True)
+    return held
 
 
 def _ports(any_port: bool) -> Mapping[str, int]:

@@ -352,6 +352,22 @@ def test_metrics_and_openapi_are_there(demo: Demo) -> None:
 
 
 @pytest.mark.timeout(60)
+def test_a_folder_is_taken_only_if_it_is_free(demo: Demo, tmp_path: Path) -> None:
+    """A second demo in the folder of a running one would delete its stores; in any other folder, who knows what."""
+    theirs = tmp_path / "plant"
+    (theirs / "edge").mkdir(parents=True)
+    (theirs / "agent.toml").write_text("[site]\n")
+    for folder, why in ((demo.folder / "demo", "a demo runs in it"), (theirs, "no demo wrote")):
+        done = subprocess.run(
+            [sys.executable, "-m", "agent", "demo", "--any-port", "--keep", str(folder)],
+            capture_output=True, text=True, cwd=ROOT, timeout=30,
+        )  # fmt: skip
+        assert done.returncode == 78 and why in done.stderr, done.stderr
+    assert (theirs / "edge").is_dir() and (theirs / "agent.toml").read_text() == "[site]\n"
+    assert demo.tickets() and demo.process.poll() is None
+
+
+@pytest.mark.timeout(60)
 def test_ctrl_c_leaves_nothing_running(demo: Demo) -> None:
     children = demo.children()
     assert len(children) >= 4
