@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
@@ -22,8 +23,11 @@ from agent.ui.hub import Hub
 from agent.ui.page import add_page
 from agent.ui.parts import EdgeParts
 
+log = logging.getLogger(__name__)
 GRACE_S = 2
 """For what is under way when the server stops; without a limit one open stream holds it for ever."""
+LOOK_S = 5
+"""Between two looks whether a Unix socket is still there."""
 MAX_CONNECTIONS = 1000
 
 
@@ -58,10 +62,33 @@ class Server:
     async def serve(
         self, *, host: str = "127.0.0.1", port: int = 0, uds: Path | None = None, sock_mode: int = 0o660
     ) -> None:
-        """Until cancelled; then streams end, requests under way get GRACE_S. Raises ConfigError if it cannot listen."""
-        sock = _tcp(host, port) if uds is None else _unix(uds, sock_mode)
-        self.port = sock.getsockname()[1] if uds is None else 0
-        try:
+        """Until cancelled; then streams end, requests under way get GRACE_S. Raises ConfigError if it cannot listen.
+
+        A Unix socket that somebody removed, or put another in its place, is made anew: nobody could come in any more.
+        """
+        if uds is None:
+            sock = _tcp(host, port)
+            self.port = sock.getsockname()[1]
+            await self._serve(sock)
+            return
+        while True:
+            sock = _unix(uds, sock_mode)
+            made = _inode(uds)
+            serving = asyncio.ensure_future(self._serve(sock))
+            try:
+                while not serving.done() and _inode(uds) == made:
+                    await asyncio.wait({serving}, timeout=LOOK_S)
+                if serving.done():
+                    return serving.result()
+                log.warning("%s is gone: listening anew", uds.name)
+            finally:
+                serving.cancel()
+                await asyncio.wait({serving})
+                if _inode(uds) == made:
+                    uds.unlink()
+
+    async def _serve(self, sock: socket.socket) -> None:
+        with contextlib.closing(sock):
             async with asyncio.TaskGroup() as group:
                 jobs = [group.create_task(_run(job), name=f"server-job-{i}") for i, job in enumerate(self._jobs)]
                 try:
@@ -69,10 +96,6 @@ class Server:
                 finally:
                     for job in jobs:
                         job.cancel()
-        finally:
-            sock.close()
-            if uds is not None:
-                uds.unlink(missing_ok=True)
 
     async def _answer(self, sock: socket.socket) -> None:
         server = _Quiet(
@@ -147,6 +170,13 @@ def _tcp(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         sock.close()
         raise ConfigError("host and port", f"{host}:{port}", f"cannot listen there: {error}") from error
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
 
 
 def _unix(path: Path, mode: int) -> socket.socket:

@@ -397,6 +397,37 @@ def test_a_port_that_is_taken_says_so() -> None:
         asyncio.run(Server(FastAPI()).serve(port=taken.getsockname()[1]))
 
 
+def test_a_unix_socket_that_was_removed_is_made_anew(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever dials anew could not come in any more, until the process is started again."""
+    monkeypatch.setattr("agent.ui.server.LOOK_S", 0.05)
+    path = tmp_path / "admin.sock"
+
+    async def answers() -> bool:
+        transport = httpx.AsyncHTTPTransport(uds=str(path))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            try:
+                return (await client.get("/v1/devices")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+    async def play() -> None:
+        async with serving(build_admin(world.parts), uds=path):
+            assert await answers()
+            for another in (False, True):
+                path.unlink()
+                if another:
+                    with socket.socket(socket.AF_UNIX) as dead:
+                        dead.bind(str(path))
+                async with asyncio.timeout(10):
+                    while not await answers():
+                        await asyncio.sleep(0.02)
+        assert not path.exists()
+
+    asyncio.run(play())
+
+
 def test_on_a_unix_socket_only_the_group_comes_in(world: World, tmp_path: Path) -> None:
     path = tmp_path / "admin.sock"
     stale = socket.socket(socket.AF_UNIX)
