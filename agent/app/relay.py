@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
@@ -75,6 +76,8 @@ class Relay(Role):
         self.on_topic("outbox", lambda topics: self.deliver.wake())
         self.on_topic("reply:", self.edges.wake)
         self.on_topic("verdict:", self.clicks.wake)
+        self._people_came = asyncio.Event()
+        self.on_topic("people", lambda topics: self._people_came.set())
 
     async def start(self) -> None:
         self.clicks.bind(asyncio.get_running_loop())
@@ -137,6 +140,7 @@ class Relay(Role):
         asked: list[str] = []
         again_at = 0.0
         while True:
+            self._people_came.clear()
             try:
                 people = await self.store.write(_people_ids)
                 if people != asked or asyncio.get_running_loop().time() > again_at:
@@ -146,7 +150,9 @@ class Relay(Role):
                     asked, again_at = people, asyncio.get_running_loop().time() + wait
             except AgentError as error:
                 log.info("people will be looked up later: %s", error)
-            await asyncio.sleep(5)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    await self._people_came.wait()
 
     def _on_event(self, kind: str, data: Mapping[str, Any], event_id: str) -> Future[None]:
         """Other events are counted; the closed loop will act on them."""

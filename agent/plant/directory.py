@@ -142,6 +142,7 @@ def take_people(conn: Connection, now: datetime, edge: str, payload: Mapping[str
     for row in payload["departments"]:
         conn.execute(delete(department).where(department.c.id == row["id"]))
         conn.execute(insert(department).values(**row))
+    announce(conn, "people")
 
 
 def person_row(conn: Connection, person_id: str) -> Mapping[str, Any] | None:
