@@ -34,11 +34,10 @@ def test_people_are_looked_up_at_once_when_an_edge_tells_of_them(tmp_path: Path)
         task = asyncio.create_task(relay._learn_people())
         try:
             async with asyncio.timeout(3):  # it looks by itself every 5 s
-                await relay.store.write(
-                    lambda conn: take_people(conn, relay.clock.now(), "E1", {"people": [row], "departments": []})
-                )
-                while await asked.get() != ["10099"]:
-                    pass
+                assert await asked.get() == []
+                told = {"people": [row], "departments": []}
+                await relay.store.write(lambda conn: take_people(conn, relay.clock.now(), "E1", told))
+                assert await asked.get() == ["10099"]
         finally:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
