@@ -362,6 +362,9 @@ def test_a_click_gets_its_verdict_and_works_once(tmp_path: Path) -> None:
             assert stranger.toast["key"] == "click.unknown_person"
             ghost = await asyncio.wrap_future(there.on_click(click("SZ1-E3-000000-001", "ev4")))
             assert ghost.toast["key"] == "click.unknown_ticket"
+            await until(lambda: settled(here.store) and settled(there.store))
+            told = [lane for lane, kind, _ in far_side.effects if kind == "nudge" and "late" in lane]
+            assert told == [], "who heard the refusal at once is not written to about it"
 
     asyncio.run(main())
 
