@@ -153,3 +153,21 @@ QueueMachine.TestCase.settings = settings(
     max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestQueue = QueueMachine.TestCase
+
+
+def test_key_and_time_of_the_first_attempt_outlive_every_other(tmp_path: Path) -> None:
+    """Feishu knows a repeat by its key, and for how long by when it was first used; a lease of the dead is void."""
+    engine = fresh(tmp_path)
+    with engine.begin() as conn:
+        queue.enqueue(conn, START, Item("a", "nudge", "verdict", {}, uuid="u1"))
+        (made,) = conn.execute(select(outbox)).all()
+        (first,) = queue.claim(conn, START, "me", 9)
+        queue.release(conn, first.id, START, "no answer")
+        (again,) = queue.claim(conn, START + timedelta(hours=2), "me", 9)
+        assert queue.claim(conn, START + timedelta(hours=2), "me", 9) == []
+        queue.void_leases(conn)
+        (later,) = queue.claim(conn, START + timedelta(hours=2), "next", 9)
+    engine.dispose()
+    assert {row.key for row in (made, first, again, later)} == {made.key}
+    assert {row.first_tried_at for row in (first, again, later)} == {START}
+    assert [row.attempts for row in (first, again, later)] == [1, 2, 3]
