@@ -116,7 +116,7 @@ def _references(config: Config, c: CharacteristicSettings) -> Iterator[ConfigErr
         yield ConfigError(f"{where}.station", c.station, f"not in [site]; one of {sorted(stations)}")
     if c.category not in categories:
         yield ConfigError(f"{where}.category", c.category, f"one of {sorted(categories)}")
-    if c.entry == "signal" and c.source not in config.sources:
+    if (c.entry == "signal" or c.source is not None) and c.source not in config.sources:
         yield ConfigError(f"{where}.source", c.source, f"no such table; one of {sorted(config.sources)}")
     elif c.entry == "signal" and (tags := config.sources[str(c.source)].tags()) is not None and c.tag not in tags:
         yield ConfigError(f"{where}.tag", c.tag, f"sources.{c.source} has no such register; one of {sorted(tags)}")

@@ -65,5 +65,10 @@ class ModbusSettings(Part):
             raise ValueError(f"stale_after_s = {self.stale_after_s:g} is not above the period of {shortest:g} s")
         return self
 
+    def stale_after(self, tag: str) -> float:
+        """Seconds after which this value is stale: one that is read seldom is not, between two readings."""
+        (period,) = (register.period_s or self.period_s for register in self.registers if register.tag == tag)
+        return max(self.stale_after_s, 2 * period)
+
     def tags(self) -> frozenset[str]:
         return frozenset(register.tag for register in self.registers)
