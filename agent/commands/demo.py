@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from agent.commands.run import start_logging
+from agent.errors import ConfigError
 from agent.lifecycle import stop_on_signals
-from agent.sandbox.demo_file import APP_ID, write_config, write_people
+from agent.sandbox.demo_file import APP_ID, FIRST_LINE, write_config, write_people
 
 log = logging.getLogger(__name__)
 STATIONS = ("OP10", "OP20")
@@ -57,9 +58,7 @@ def run(args: argparse.Namespace) -> int:
     """Run until Ctrl-C; leaves nothing running."""
     start_logging(args.log_level)
     folder = args.keep or Path(tempfile.mkdtemp(prefix="andon-demo-"))
-    for role in ("edge", "relay"):  # the sandbox starts empty, so must the stores
-        shutil.rmtree(folder / role, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_empty(folder)
     try:
         place = Place(folder.resolve(), _ports(args.any_port))
         asyncio.run(_demo(args, place))
@@ -67,6 +66,23 @@ def run(args: argparse.Namespace) -> int:
         if args.keep is None:
             shutil.rmtree(folder, ignore_errors=True)
     return 0
+
+
+def _make_empty(folder: Path) -> None:
+    """The sandbox starts empty, so must the stores. Raises ConfigError for a folder that no demo has left."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            ours = (folder / "agent.toml").read_text("utf-8", "replace").startswith(FIRST_LINE)
+            if not ours:
+                raise ConfigError("--keep", str(folder), "holds a configuration of its own; choose another folder")
+            for role in ("edge", "relay"):
+                shutil.rmtree(folder / role, ignore_errors=True)
+            return
+        if any((folder / role).exists() for role in ("edge", "relay")):
+            raise ConfigError("--keep", str(folder), "holds stores that no demo has made; choose another folder")
+    except OSError as error:
+        raise ConfigError("--keep", str(folder), f"cannot be used: {error.strerror}; choose another folder") from error
 
 
 def _ports(any_port: bool) -> Mapping[str, int]:

@@ -14,6 +14,8 @@ from agent.sandbox.plant.line import plant_config
 from agent.sandbox.world.people import load_directory
 
 APP_ID = "cli_andon_demo"
+FIRST_LINE = "# Written by `andon demo`."
+"""How the file begins: by this a folder is known as a demo's, whose stores may be deleted."""
 OWNERS = {"coating": "10021", "slurry": "10021", "drying": "10021", "quality": "10022"}
 """Who of the sandbox's people answers for what of the simulated line."""
 ROLES = {"owner": "engineer", "engineer": "engineer", "quality": "quality", "manager": "leader",
@@ -48,7 +50,7 @@ def write_config(folder: Path, ports: Mapping[str, int]) -> None:
 
 
 def _lines(folder: Path, ports: Mapping[str, int], line: Mapping[str, Any]) -> Iterator[str]:
-    yield "# Written by `andon demo`. A plant's own file looks the same; see config/agent.example.toml."
+    yield f"{FIRST_LINE} A plant's own file looks the same; see config/agent.example.toml."
     yield from _table("site", {"id": "SZ1", "edge": "E1", "timezone": "Asia/Shanghai", "line": line["line"],
                                "stations": line["stations"]})  # fmt: skip
     yield from _table("edge", {"data_dir": str(folder / "edge"), "port": ports["kiosk"],

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from agent.__main__ import main
+from agent.commands.demo import _make_empty as make_empty
+from agent.errors import ConfigError
+from agent.sandbox.demo_file import FIRST_LINE
 from agent.store.schema import HEAD
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -67,6 +70,26 @@ def test_a_full_disk_behind_the_output_is_told() -> None:
         command = [sys.executable, "-m", "agent", "--help"]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (1, b"andon: No space left on device\n")
+
+
+def test_a_demo_deletes_only_what_a_demo_has_made(tmp_path: Path) -> None:
+    for role in ("edge", "relay"):
+        (tmp_path / role).mkdir()
+        (tmp_path / role / f"{role}.db").write_bytes(b"a plant's")
+    for _ in range(2):  # first without a configuration, then with a plant's own
+        with pytest.raises(ConfigError, match="choose another folder"):
+            make_empty(tmp_path)
+        assert (tmp_path / "edge" / "edge.db").exists()
+        (tmp_path / "agent.toml").write_text("[site]\n")
+    (tmp_path / "agent.toml").write_text(FIRST_LINE + " More.\n")
+    make_empty(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["agent.toml"]
+
+
+def test_a_demo_in_no_folder_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["demo", "--keep", str(tmp_path / "file")]) == 78
+    assert f"--keep = '{tmp_path}/file': cannot be used: File exists" in capsys.readouterr().err
 
 
 def test_a_backup_is_one_file_and_says_why_not(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
