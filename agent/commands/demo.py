@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     """Run until Ctrl-C; leaves nothing running."""
     start_logging(args.log_level)
     folder = args.keep or Path(tempfile.mkdtemp(prefix="andon-demo-"))
-    _make_empty(folder)
+    make_empty(folder)
     try:
         place = Place(folder.resolve(), _ports(args.any_port))
         asyncio.run(_demo(args, place))
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _make_empty(folder: Path) -> None:
+def make_empty(folder: Path) -> None:
     """The sandbox starts empty, so must the stores. Raises ConfigError for a folder that no demo has left."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.__main__ import main
-from agent.commands.demo import _make_empty as make_empty
+from agent.commands.demo import make_empty
 from agent.errors import ConfigError
 from agent.sandbox.demo_file import FIRST_LINE
 from agent.store.schema import HEAD
