@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -24,10 +25,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True)
     for name in COMMANDS:
         import_module(f"agent.commands.{name}").add_parser(verbs)
-    args = parser.parse_args(words)
     os.umask(0o027)
     try:
-        return int(args.run(args))
+        try:
+            args = parser.parse_args(words)
+            return int(args.run(args))
+        finally:
+            print(end="", flush=True)  # fails here if it fails, and not when Python ends, with its own words and code
     except ConfigError as error:
         for line in getattr(error, "found", [error]):
             print(f"andon: {line}", file=sys.stderr)
@@ -36,8 +40,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"andon: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_stdout()
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _let_go_of_stdout()
+        print(f"andon: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+def _let_go_of_stdout() -> None:
+    """Nobody reads, or nothing more is taken; what is still to be written goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

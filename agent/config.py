@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -21,11 +24,27 @@ from agent.sinks.feishu.settings import FeishuSettings
 from agent.spc.rules import RULES
 from agent.ui.settings import EdgeSettings
 
+M = TypeVar("M", bound=BaseModel)
+SHOWN = 80
+"""Characters of a wrong value that an error repeats."""
+_DATE = "TOML date"
+_SECRET = re.compile(r"secret|passw|token|credential|(^|_)(key|pin|pwd)$", re.IGNORECASE)
+_SOCKET_MAX = 107
+"""Bytes in the path of a Unix socket (unix(7): sun_path has 108, one ends it)."""
+
 
 def load(name: str) -> Any:
     """The attribute behind a registry entry "module:attr"."""
     module, attribute = name.split(":")
     return getattr(import_module(module), attribute)
+
+
+def checked(model: type[M], table: Any) -> M:
+    """A table of the file as a model: only values of the very type, no number in quotes, no true for 1.
+
+    Pydantic is strict and takes texts as paths only from JSON; what JSON does not have (dates) fits no setting.
+    """
+    return model.model_validate_json(json.dumps(table, default=lambda other: {_DATE: str(other)}), strict=True)
 
 
 class Several(ValueError):
@@ -67,6 +86,9 @@ class Config(BaseModel):
     def _consistent(self) -> Config:
         found = [problem for c in self.characteristics for problem in _references(self, c)]
         found += _repeats(self.characteristics)
+        found += _sessions(self.sources)
+        found += _shared(self)
+        found += _nameless(self)
         if found:
             raise Several(found)
         return self
@@ -79,7 +101,7 @@ def _source(name: str, table: Any, found: list[ConfigError]) -> Any:
         found.append(ConfigError(f"sources.{name}.type", kind, f"one of {', '.join(COLLECTOR_SETTINGS)}"))
         return None
     try:
-        return load(COLLECTOR_SETTINGS[kind]).model_validate(table)
+        return checked(load(COLLECTOR_SETTINGS[kind]), table)
     except ValidationError as error:
         found += problems(error, f"sources.{name}.")
         return None
@@ -94,8 +116,10 @@ def _references(config: Config, c: CharacteristicSettings) -> Iterator[ConfigErr
         yield ConfigError(f"{where}.station", c.station, f"not in [site]; one of {sorted(stations)}")
     if c.category not in categories:
         yield ConfigError(f"{where}.category", c.category, f"one of {sorted(categories)}")
-    if c.entry == "signal" and c.source not in config.sources:
+    if (c.entry == "signal" or c.source is not None) and c.source not in config.sources:
         yield ConfigError(f"{where}.source", c.source, f"no such table; one of {sorted(config.sources)}")
+    elif c.entry == "signal" and (tags := config.sources[str(c.source)].tags()) is not None and c.tag not in tags:
+        yield ConfigError(f"{where}.tag", c.tag, f"sources.{c.source} has no such register; one of {sorted(tags)}")
     for rule, severity in c.rules.items():
         if rule not in RULES and rule != SPREAD:
             yield ConfigError(f"{where}.rules.{rule}", severity, f"no such rule; one of {', '.join(RULES)}, {SPREAD}")
@@ -114,6 +138,33 @@ def _repeats(characteristics: Sequence[CharacteristicSettings]) -> Iterator[Conf
         seen.add(c.id)
 
 
+def _sessions(sources: dict[str, Any]) -> Iterator[ConfigError]:
+    """Two clients of one id at a broker throw each other out for ever (MQTT 3.1.1, 3.1.4-2)."""
+    taken: dict[tuple[str, int, str], str] = {}
+    for name, source in sources.items():
+        if source.type == "mqtt":
+            other = taken.setdefault((source.host, source.port, source.client_id), name)
+            if other != name:
+                hint = f"sources.{other} has it at the same broker; give each its own"
+                yield ConfigError(f"sources.{name}.client_id", source.client_id, hint)
+
+
+def _shared(config: Config) -> Iterator[ConfigError]:
+    """What edge and relay cannot both have. A file without [feishu] starts no relay."""
+    edge, relay = config.edge, config.relay
+    sockets = {"edge.admin_socket": edge.admin_socket}
+    if config.feishu is not None:
+        if edge.data_dir == relay.data_dir:
+            yield ConfigError("relay.data_dir", str(relay.data_dir), "edge.data_dir is the same; give each its own")
+        if edge.port == relay.port and (edge.host == relay.host or {"0.0.0.0", "::"} & {edge.host, relay.host}):  # noqa: S104
+            yield ConfigError("relay.port", relay.port, "edge.port is the same; give each its own")
+        sockets |= {"relay.admin_socket": relay.admin_socket, "link.socket": config.link.socket}
+    taken: dict[Path, str] = {}
+    for field, path in sockets.items():
+        if (other := taken.setdefault(path, field)) != field:
+            yield ConfigError(field, str(path), f"{other} is the same; give each its own")
+
+
 def problems(error: ValidationError, prefix: str = "") -> list[ConfigError]:
     """What pydantic found, one ConfigError per field: name, value and remedy."""
     found = []
@@ -126,12 +177,40 @@ def problems(error: ValidationError, prefix: str = "") -> list[ConfigError]:
             found += several.found
             continue
         where = prefix + ".".join(str(part) for part in item["loc"])
-        value = item["input"] if isinstance(item["input"], (str, int, float, bool, type(None))) else "…"
-        if item["type"] == "missing":
-            value = None  # pydantic gives the table around it
+        hidden = _hides_secret(where, item["input"], item["type"])
         meant = _description(Config, item["loc"]) if not prefix else None
-        found.append(ConfigError(where.rstrip(".") or "file", value, _remedy(item["type"], item["msg"], meant)))
+        remedy = _SECRETS_ELSEWHERE if hidden else _remedy(item["type"], item["msg"], meant)
+        # where something is missing pydantic gives the table around it
+        value = None if item["type"] == "missing" else "…" if hidden else _shown(item["input"], item["type"])
+        found.append(ConfigError(where.rstrip(".") or "file", value, remedy))
     return found
+
+
+_SECRETS_ELSEWHERE = (
+    "not a setting that may hold this; a secret stands in a file of its own, named by app_secret_file or password_file"
+)
+
+
+def _hides_secret(where: str, value: Any, kind: str) -> bool:
+    """Whether the value may be a secret that somebody wrote into the file; then no error repeats it."""
+    table, _, name = where.rpartition(".")
+    return bool(kind != "missing" and _SECRET.search(name)) or (
+        kind == "extra_forbidden" and isinstance(value, str) and table.startswith(("feishu", "sources"))
+    )
+
+
+def _shown(value: Any, kind: str) -> object:
+    """A wrong value as an error repeats it: short, without what stands before @ or behind ? in an address."""
+    if isinstance(value, dict) and len(value) == 1 and _DATE in value:
+        value = value[_DATE]
+    if kind == "json_invalid" or not isinstance(value, (str, int, float, bool, type(None))):
+        return "…"
+    if isinstance(value, str):
+        value = re.sub(r"[^\s/]*@", "…@", value) if "@" in value else value
+        value = re.sub(r"\?.*", "?…", value) if "://" in value else value
+    elif isinstance(value, int) and value.bit_length() > 64:
+        return f"about 2**{value.bit_length()}"
+    return value[:SHOWN] + "…" if isinstance(value, str) and len(value) > SHOWN else value
 
 
 def _inside(inner: Sequence[str | int], outer: Sequence[str | int]) -> bool:
@@ -162,6 +241,19 @@ def _remedy(kind: str, message: str, meant: str | None) -> str:
     return message.removeprefix("Value error, ")
 
 
+def _nameless(value: Any, where: str = "") -> Iterator[ConfigError]:
+    """Paths that are empty (they would quietly mean the folder of the file) or that no system takes."""
+    if isinstance(value, Path) and (value == Path() or "\0" in str(value)):
+        yield ConfigError(where, "" if value == Path() else str(value), "name a file or folder")
+    parts: Iterable[tuple[object, Any]] = ()
+    if isinstance(value, BaseModel):
+        parts = value
+    elif isinstance(value, dict):
+        parts = value.items()
+    for name, part in parts:
+        yield from _nameless(part, f"{where}.{name}".lstrip("."))
+
+
 class BadConfig(ConfigError):
     """The file has problems; `found` lists them all."""
 
@@ -176,19 +268,31 @@ def read_config(path: Path) -> Config:
     Relative paths in the file are relative to the file.
     """
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
+        data = tomllib.loads(path.read_text("utf-8-sig"))  # Windows' editor puts a BOM before it
     except OSError as error:
         raise BadConfig(path, [ConfigError("file", str(path), f"cannot be read: {error.strerror}")]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, a number without end, brackets without end
         raise BadConfig(path, [ConfigError("file", str(path), f"not TOML: {error}")]) from error
     try:
-        config = Config.model_validate(data)
+        config = checked(Config, data)
     except ValidationError as error:
         raise BadConfig(path, problems(error)) from error
     except ConfigError as error:
         raise BadConfig(path, [error]) from error
+    except (ValueError, RecursionError) as error:  # a number of too many digits, too many levels
+        raise BadConfig(path, [ConfigError("file", str(path), f"cannot be read: {error}")]) from error
     anchored: Config = _anchored(config, path.resolve().parent)
+    if found := list(_too_long(anchored)):
+        raise BadConfig(path, found)
     return anchored
+
+
+def _too_long(config: Config) -> Iterator[ConfigError]:
+    """Sockets whose path the system would not take, once it begins at the root."""
+    edge, relay, link = config.edge.admin_socket, config.relay.admin_socket, config.link.socket
+    for field, path in (("edge.admin_socket", edge), ("relay.admin_socket", relay), ("link.socket", link)):
+        if len(os.fsencode(path)) > _SOCKET_MAX:
+            yield ConfigError(field, str(path), f"at most {_SOCKET_MAX} bytes; take a shorter path")
 
 
 def _anchored(value: Any, base: Path) -> Any:

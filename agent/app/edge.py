@@ -150,4 +150,8 @@ class Edge(Role):
         return self.tickets.resync(conn, now, place)
 
     def _stale_after(self, c: CharacteristicSettings) -> float | None:
-        return self.config.sources[c.source].stale_after_s if c.source else None
+        """None for what is typed in: it is never stale."""
+        if c.entry != "signal" or c.source is None:
+            return None
+        after: float = self.config.sources[c.source].stale_after(c.tag)
+        return after

@@ -87,6 +87,8 @@ class Role(ABC):
             await self.start()
             async with asyncio.TaskGroup() as group:
                 running = [group.create_task(_run(job), name=name) for name, job in self.tasks().items()]
+                for _ in range(3):  # the first step of each: what is to listen listens now, or has failed and ends us
+                    await asyncio.sleep(0)
                 self.not_ready = None
                 notify(f"READY=1\nSTATUS={self.name} {__version__} is running")
                 log.info("%s ready", self.name)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from agent.errors import ConfigError
 
@@ -14,6 +15,14 @@ class Part(BaseModel):
     """A table of the configuration file: unknown keys are errors, nothing changes it later."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def tags(self) -> frozenset[str] | None:
+        """The names of all signals it can give, if they are known beforehand."""
+        return None
+
+
+Host = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[^\s/@?#]+$")]
+"""A name or an address; no URL, which may hold a password."""
 
 
 def read_secret(field: str, path: Path) -> str:

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     """Run until Ctrl-C; leaves nothing running. Raises ConfigError."""
     start_logging(args.log_level)
     folder = args.keep or Path(tempfile.mkdtemp(prefix="andon-demo-"))
-    held = _take(folder)
+    held = take_folder(folder)
     try:
         place = Place(folder.resolve(), _ports(args.any_port))
         asyncio.run(_demo(args, place))
@@ -69,18 +69,21 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _take(folder: Path) -> TextIO:
+def take_folder(folder: Path) -> TextIO:
     """Make the folder this demo's alone; what an earlier one kept in its stores goes. Raises ConfigError."""
     from agent.app.role import Locked, lock
 
     mark = folder / "agent.toml"
-    ours = mark.is_file() and mark.read_text("utf-8", "replace").startswith(WRITTEN_BY)
-    if not ours and folder.exists() and any(folder.iterdir()):
-        raise ConfigError("--keep", str(folder), "no demo wrote what is in it; name an empty folder or a new one")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        ours = mark.is_file() and mark.read_text("utf-8", "replace").startswith(WRITTEN_BY)
+        if not ours and any(folder.iterdir()):
+            raise ConfigError("--keep", str(folder), "no demo wrote what is in it; name an empty folder or a new one")
         held = lock(folder)
     except Locked:
         raise ConfigError("--keep", str(folder), "a demo runs in it; stop that one, or name another folder") from None
+    except OSError as error:
+        raise ConfigError("--keep", str(folder), f"cannot be used: {error.strerror}; name another folder") from error
     for role in ("edge", "relay"):  # the sandbox starts empty, so must the stores
         shutil.rmtree(folder / role, ignore_errors=True)
     return held

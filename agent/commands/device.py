@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from urllib.parse import quote
 
-from agent.commands.talk import ask, common, show
+from agent.commands.talk import ask, common, segment, show
 from agent.config import read_config
 
 
@@ -52,5 +52,6 @@ def run_list(args: argparse.Namespace) -> int:
 
 def run_revoke(args: argparse.Namespace) -> int:
     """Revoke a device's token."""
-    show(args, ask(args, "POST", f"/v1/devices/{args.id}/revoke"), [(args.id, "revoked")], ("id", "state"))
+    data = ask(args, "POST", f"/v1/devices/{segment('id', args.id)}/revoke")
+    show(args, data, [(args.id, "revoked")], ("id", "state"))
     return 0

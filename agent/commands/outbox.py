@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from agent.commands.talk import ask, common, show
+from agent.commands.talk import ask, common, segment, show
 from agent.outbox.queue import SETTLED
 from agent.outbox.rows import ACTIVE
 
@@ -52,12 +52,13 @@ def run_list(args: argparse.Namespace) -> int:
 
 def run_retry(args: argparse.Namespace) -> int:
     """Send a dead message again."""
-    show(args, data := ask(args, "POST", f"/v1/outbox/{args.uuid}/retry"), [(args.uuid, "waiting")], ("uuid", "state"))
-    return 0 if data else 1
+    data = ask(args, "POST", f"/v1/outbox/{segment('uuid', args.uuid)}/retry")
+    show(args, data, [(args.uuid, "waiting")], ("uuid", "state"))
+    return 0
 
 
 def run_drop(args: argparse.Namespace) -> int:
     """Give a message up."""
-    data = ask(args, "POST", f"/v1/outbox/{args.uuid}/drop", {"reason": args.reason})
+    data = ask(args, "POST", f"/v1/outbox/{segment('uuid', args.uuid)}/drop", {"reason": args.reason})
     show(args, data, [(args.uuid, "shed")], ("uuid", "state"))
     return 0

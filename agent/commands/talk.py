@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,13 @@ def socket_of(config: Config, role: str) -> Path:
     return config.edge.admin_socket if role == "edge" else config.relay.admin_socket
 
 
+def segment(name: str, value: str) -> str:
+    """A number or id as a part of a path. Raises AgentError for what would be another path."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", value):
+        raise AgentError(f"{name} = {value!r}: letters, digits, _ . - only; the lists show it")
+    return value
+
+
 def ask(args: argparse.Namespace, method: str, path: str, body: Mapping[str, Any] | None = None, **query: Any) -> Any:
     """One request to the running process. Raises Unreachable if it does not run, AgentError if it says no."""
     import httpx
@@ -40,7 +48,10 @@ def ask(args: argparse.Namespace, method: str, path: str, body: Mapping[str, Any
             answer = client.request(method, path, json=body, params=wanted)
     except httpx.TransportError as error:
         raise Unreachable(f"no answer on {socket}: is `andon run` running, and may you use its socket?") from error
-    data = answer.json()
+    try:
+        data = answer.json()
+    except ValueError as error:
+        raise AgentError(f"{socket} answered {answer.status_code} and no JSON; is it the socket of andon?") from error
     if answer.status_code >= 400:
         refusal = data.get("error", data)
         words = refusal.get("text", {}).get("en") if isinstance(refusal, dict) else None

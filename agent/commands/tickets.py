@@ -7,7 +7,7 @@ import json
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from agent.commands.talk import ask, common, show
+from agent.commands.talk import ask, common, segment, show
 from agent.config import read_config
 from agent.texts import render
 
@@ -44,7 +44,7 @@ def run_list(args: argparse.Namespace) -> int:
 
 def run_show(args: argparse.Namespace) -> int:
     """Print one ticket."""
-    data = ask(args, "GET", f"/v1/tickets/{args.no}")
+    data = ask(args, "GET", f"/v1/tickets/{segment('no', args.no)}")
     if args.json:
         print(json.dumps(data, ensure_ascii=False, indent=2))
         return 0

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from agent.spc.charts.base import VALUE_MAX, plottable
 
 SPREAD = "R-N1"
 """Rule N1 on the chart of ranges (moving ranges): the spread, not the location, is out of control."""
@@ -21,6 +23,15 @@ def _zone(name: str) -> str:
     return name
 
 
+def _small(value: float) -> float:
+    if not plottable(value):
+        raise ValueError(f"give a finite number of less than {VALUE_MAX:g}")
+    return value
+
+
+_Number = Annotated[float, AfterValidator(_small)]
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -28,8 +39,8 @@ class _Model(BaseModel):
 class Name(_Model):
     """A name in both languages."""
 
-    zh: str = Field(description="Chinese")
-    en: str = Field(description="English")
+    zh: str = Field(min_length=1, description="Chinese")
+    en: str = Field(min_length=1, description="English")
 
 
 class Place(_Model):
@@ -48,6 +59,14 @@ class SiteSettings(_Model):
     line: Place = Field(description="the line this edge watches")
     stations: list[Place] = Field(min_length=1, description="its work units")
 
+    @field_validator("stations")
+    @classmethod
+    def _once(cls, stations: list[Place]) -> list[Place]:
+        ids = [place.id for place in stations]
+        if twice := sorted({id_ for id_ in ids if ids.count(id_) > 1}):
+            raise ValueError(f"id {twice[0]!r} stands twice; give each station its own")
+        return stations
+
     @property
     def zone(self) -> ZoneInfo:
         """The time zone of the site."""
@@ -57,10 +76,8 @@ class SiteSettings(_Model):
 class BaselineLimits(_Model):
     """Frozen limits found elsewhere (Phase I); they become limit version 1, a change a new version."""
 
-    center: float = Field(allow_inf_nan=False, description="centre line")
-    sigma: float = Field(
-        gt=0, allow_inf_nan=False, description="sigma of single values within a subgroup, in the characteristic's unit"
-    )
+    center: _Number = Field(description="centre line")
+    sigma: _Number = Field(gt=0, description="sigma of single values within a subgroup, in the characteristic's unit")
     method: str = Field(default="configured", description="how they were found, e.g. Rbar/d2 of 25 subgroups")
     by: str = Field(default="config", description="who answers for them")
 
@@ -80,8 +97,8 @@ class CharacteristicSettings(_Model):
     chart: Literal["imr", "xbar_r"] = Field(default="imr", description="imr: single values; xbar_r: subgroups")
     n: int = Field(default=1, ge=1, le=25, description="subgroup size; 1 for imr")
     limits: BaselineLimits = Field(description="frozen limits")
-    lsl: float | None = Field(default=None, allow_inf_nan=False, description="lower specification limit")
-    usl: float | None = Field(default=None, allow_inf_nan=False, description="upper specification limit")
+    lsl: _Number | None = Field(default=None, description="lower specification limit")
+    usl: _Number | None = Field(default=None, description="upper specification limit")
     rules: dict[str, Literal["ticket", "warning", "off"]] = Field(
         default_factory=dict,
         description="severity per rule; others: N1, W4 ticket; N3 warning; R-N1 (ranges) ticket, imr warning",

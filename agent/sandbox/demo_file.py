@@ -15,6 +15,7 @@ from agent.sandbox.world.people import load_directory
 
 APP_ID = "cli_andon_demo"
 WRITTEN_BY = "# Written by `andon demo`."
+"""How the file begins: by this a folder is known as a demo's, whose stores may be deleted."""
 OWNERS = {"coating": "10021", "slurry": "10021", "drying": "10021", "quality": "10022"}
 """Who of the sandbox's people answers for what of the simulated line."""
 ROLES = {"owner": "engineer", "engineer": "engineer", "quality": "quality", "manager": "leader",

@@ -15,11 +15,20 @@ metadata = MetaData(
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
 def to_us(at: datetime) -> int:
-    """Microseconds since 1970 UTC: sorts, has no zone to get wrong, and is the same in SQLite and PostgreSQL."""
-    return (at - _EPOCH) // _MICROSECOND
+    """Microseconds since 1970 UTC: sorts, has no zone to get wrong, and is the same in SQLite and PostgreSQL.
+
+    Raises OverflowError for what `from_us` could not read again: 0001-01-01T00:00+14:00 is in no year in UTC. A store
+    that holds one such row would end the process at every start.
+    """
+    us = (at - _EPOCH) // _MICROSECOND
+    if not _FIRST <= us <= _LAST:
+        raise OverflowError(f"{at.isoformat()} is in no year from 1 to 9999 in UTC")
+    return us
 
 
 def from_us(us: int) -> datetime:

@@ -28,11 +28,13 @@ def health_router(
     """`figures` gives the exposition text of /metrics."""
     router = APIRouter(tags=["health"])
 
+    @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz", response_class=PlainTextResponse)
     async def healthz() -> str:
         """The process turns."""
         return "ok\n"
 
+    @router.head("/readyz", include_in_schema=False)
     @router.get("/readyz", responses={503: {"description": "not ready, and why"}})
     async def readyz() -> Response:
         """The store takes a transaction, and everything has been started."""
@@ -46,6 +48,7 @@ def health_router(
             reason = f"the store did not answer within {ANSWERS_WITHIN_S:g} s"
         return answer({"ready": reason is None, "reason": reason}, 200 if reason is None else 503)
 
+    @router.head("/metrics", include_in_schema=False)
     @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Counters and gauges, in Prometheus text form."""

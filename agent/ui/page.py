@@ -44,17 +44,23 @@ class Page(StaticFiles):
 def add_page(app: FastAPI, folder: Path | None) -> None:
     """Serve the page behind all routes; /api never falls into it. Without a page, say how to build it."""
 
+    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    known = list(app.routes)
+
+    def taken(scope: Scope, method: str) -> bool:
+        asked = {**scope, "method": method}
+        return any(route.matches(asked)[0] is Match.FULL for route in known)
+
     async def no_such_route(request: Request) -> Response:
         path = request.url.path[:200]
-        if any(route.matches(request.scope)[0] is Match.PARTIAL for route in app.routes):
-            raise Problem(405, "api.method", path=path, method=request.method)
+        if allow := [method for method in methods if taken(request.scope, method)]:
+            raise Problem(405, "api.method", {"Allow": ", ".join(allow)}, path=path, method=request.method)
         raise Problem(404, "api.not_found", path=path)
 
     async def no_page(request: Request) -> Response:
         words = "\n".join(table(lang)["api.page_missing"] for lang in LANGUAGES)
         return PlainTextResponse(words + "\n", status_code=404, headers={"cache-control": "no-cache"})
 
-    methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
     app.add_route("/api/{rest:path}", no_such_route, methods=methods, include_in_schema=False)
     if folder is not None:
         app.mount("/", Page(directory=folder, html=True, check_dir=False))

@@ -155,6 +155,7 @@ def test_strange_headers_are_refused_or_harmless(world: World, name: str) -> Non
 def test_a_method_that_is_not_there_is_405(world: World) -> None:
     answer = world.call("DELETE", "/api/v1/tickets")
     assert (answer.status_code, answer.json()["error"]["key"]) == (405, "api.method")
+    assert answer.headers["allow"] == "GET, POST"  # RFC 9110, 15.5.6: it must say which
 
 
 JSONS = st.recursive(

@@ -170,3 +170,33 @@ def test_a_time_ahead_of_ours_is_now(world: World, clock: ManualClock) -> None:
     body = violation(1, at="2031-01-01T00:00:00Z")
     no = world.call("POST", "/api/v1/violations", json=body).json()["results"][0]["ticket"]
     assert world.call("GET", f"/api/v1/tickets/{no}").json()["last_at"] == clock.now().isoformat()
+
+
+@pytest.mark.parametrize(
+    "at", ["0001-01-01T00:00:00+14:00", "1970-01-01T00:00:00Z", "2026-11-24", 0, -62135596800, "0"]
+)
+def test_a_time_that_no_clock_had_is_refused_and_stays_out_of_the_store(world: World, at: Any) -> None:
+    """The first of these once could be stored and not be read again: the edge ended, at every start."""
+    answer = world.call("POST", "/api/v1/violations", token="api", json=violation(1, at=at))
+    assert (answer.status_code, answer.json()["error"]["args"]["field"]) == (422, "at")
+    assert world.call("GET", "/api/v1/tickets").json()["tickets"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [(violation(1, value="14"), 'value = "14" is wrong: Input should be a valid number. '),
+     (violation(1, value=1e200), "value = 1e+200 is wrong: Input should be less than 1e+150. "),
+     ({"rule": "N1"}, "event_id = — is wrong: Field required. "),
+     (violation(1, rule="N" * 100), f'rule = "{"N" * 60}" is wrong: String should have at most 40 characters. '),
+     ({"violations": [violation(1), violation(2, rule="")]}, 'violations.1.rule = "" is wrong: '),
+     ({"violations": []}, "violations = … is wrong: List should have at least 1 item")],
+)  # fmt: skip
+def test_what_is_wrong_names_field_value_and_remedy(world: World, body: dict[str, Any], says: str) -> None:
+    answer = world.call("POST", "/api/v1/violations", token="api", json=body)
+    assert answer.json()["error"]["text"]["en"].startswith(says)
+
+
+def test_a_round_that_no_ticket_has_is_refused(world: World) -> None:
+    no = world.raised()["no"]
+    answer = world.call("POST", f"/api/v1/tickets/{no}/respond", badge="20002", json={"cycle": 10**30})
+    assert (answer.status_code, answer.json()["error"]["args"]["field"]) == (422, "cycle")

@@ -145,6 +145,8 @@ def test_build_app_touches_nothing(tmp_path: Path, clock: ManualClock) -> None:
 
 def test_health_says_what_works(world: World) -> None:
     assert world.call("GET", "/healthz", token=None).text == "ok\n"
+    for path in ("/healthz", "/readyz", "/metrics"):  # what many load balancers ask
+        assert world.call("HEAD", path, token=None).status_code == 200
     assert world.call("GET", "/readyz", token=None).json() == {"ready": True, "reason": None}
     world.reason = "charts are loading"
     answer = world.call("GET", "/readyz", token=None)

@@ -135,3 +135,10 @@ def test_a_secret_is_the_first_line_of_a_file_that_others_cannot_read(tmp_path):
         read_secret("password_file", path)
     with pytest.raises(ConfigError, match="cannot be read"):
         read_secret("password_file", tmp_path / "none")
+
+
+def test_a_value_that_is_read_seldom_is_not_stale_between_two_readings():
+    slow = {"tag": "slow", "address": 2, "period_s": 60}
+    settings = modbus([{"tag": "fast", "address": 0}, slow], stale_after_s=10)
+    assert (settings.stale_after("fast"), settings.stale_after("slow")) == (10, 120)
+    assert mqtt(stale_after_s=30).stale_after("a/b") == 30

@@ -92,6 +92,8 @@ WRONG = [
     ("station", 'station = "OP40"', 'station = "OP41"',
      "characteristics.bead_width.station = 'OP41': not in [site]; one of ['OP40', 'OP50']"),
     ("source", 'source = "welder"', 'source = "wleder"', "characteristics.bead_width.source = 'wleder': no such table"),
+    ("source of what is typed", '\nentry = "manual"', '\nentry = "manual"\nsource = "nobody"',
+     "characteristics.pull_force.source = 'nobody': no such table; one of ['leak_tester', 'welder']"),
     ("category", 'category = "welding"', 'category = "wedling"',
      "characteristics.bead_width.category = 'wedling': one of"),
     ("id twice", 'id = "leak_rate"', 'id = "bead_width"', "characteristics.1.id = 'bead_width': this id stands twice"),
@@ -105,6 +107,31 @@ WRONG = [
     ("owner", 'default_owner = "10021"', 'default_owner = "10020"',
      "tickets.default_owner = '10020': not in directory.people_file; add or correct it"),
     ("team", 'team = ["10031"]', 'team = ["10030"]', "characteristics.bead_width.team = '10030': not in directory"),
+    ("number in quotes", "port = 8443", 'port = "8443"', "edge.port = '8443': Input should be a valid integer"),
+    ("true for 1", "workers = 4", "workers = true", "relay.workers = True: Input should be a valid integer"),
+    ("a date", "port = 8443", "port = 2026-11-22", "edge.port = '2026-11-22': Input should be a valid integer"),
+    ("a number without end", "port = 8443", f"port = 0x{'f' * 100}", "edge.port = 'about 2**400': "),
+    ("longer than years", "stale_after_s = 60.0", "stale_after_s = 1e300", "sources.welder.stale_after_s = 1e+300: "),
+    ("always stale", "stale_after_s = 10.0", "stale_after_s = 5.0",
+     "sources.leak_tester = '…': stale_after_s = 5 is not above the period of 5 s"),
+    ("no such register", 'tag = "leak_rate"               #', 'tag = "leek_rate" #',
+     "characteristics.leak_rate.tag = 'leak_rate': sources.leak_tester has no such register; one of ['leek_rate']"),
+    ("huge centre", "center = 450.0", "center = 1e308", "center = 1e+308: give a finite number of less than 1e+150"),
+    ("icon", 'icon = "spark"', 'icon = "sparks"', "tickets.categories.2.icon = 'sparks': "),
+    ("no name", 'zh = "焊缝熔宽"', 'zh = ""', "characteristics.0.name.zh = '': "),
+    ("station twice", 'id = "OP50"', 'id = "OP40"', "site.stations = '…': id 'OP40' stands twice"),
+    ("category twice", 'id = "surface"', 'id = "dimension"', "tickets.categories = '…': id 'dimension' stands twice"),
+    ("a port in a name", '"localhost", "127.0.0.1"]', '"kiosk:8443"]',
+     "edge.allowed_hosts.0 = 'kiosk:8443': write a name or an address alone"),
+    ("port of no kind", "open.feishu.cn", "open.feishu.cn:99999", "feishu.base_url = 'https://open.feishu.cn:99999': "),
+    ("a line break in an address", "open.feishu.cn", "open\\n.feishu.cn", "write scheme, host and port only"),
+    ("a URL for a host", '"10.20.0.5"', '"tcp://10.20.0.5"', "sources.welder.host = 'tcp://10.20.0.5': "),
+    ("no path", '"/var/lib/andon/edge"', '""', "edge.data_dir = '': name a file or folder"),
+    ("a path no system takes", "/var/lib/andon/edge", "/var/\\u0000", "edge.data_dir = '/var/\\x00': name a file or"),
+    ("a long socket", "/run/andon/link/", f"/run/{'x' * 100}/", ": at most 107 bytes; take a shorter path"),
+    ("one port for both", "port = 8444", "port = 8443", "relay.port = 8443: edge.port is the same"),
+    ("one folder for both", "/var/lib/andon/relay", "/var/lib/andon/edge", "relay.data_dir = '/var/lib/andon/edge': "),
+    ("one socket for both", "/run/andon/relay/admin.sock", "/run/andon/edge/admin.sock", "edge.admin_socket is"),
     ("no file of people", "people.example.csv", "peple.csv", "cannot be read as UTF-8 CSV"),
 ]  # fmt: skip
 
@@ -113,6 +140,46 @@ WRONG = [
 def test_a_wrong_file_names_field_value_and_remedy(folder: Path, check: Check, old: str, new: str, says: str) -> None:
     spoil(folder, (old, new))
     assert says in "\n".join(check())
+
+
+SECRETS = [
+    ("app_id =", 'app_secret = "s3cret"\napp_id =', "feishu.app_secret = '…': "),
+    ("app_id =", 'app_secert = "s3cret"\napp_id =', "feishu.app_secert = '…': "),
+    ("app_id =", 'app_secret = ["s3cret"]\napp_id =', "feishu.app_secret = '…': "),
+    ('client_id = "andon', 'password = "s3cret"\nclient_id = "andon', "sources.welder.password = '…': "),
+    ('client_id = "andon', 'pwd = "s3cret"\nclient_id = "andon', "sources.welder.pwd = '…': "),
+    ("[site]\n", 'api_token = "s3cret"\n[site]\n', "api_token = '…': "),
+    ('"feishu_app_secret"', '{ value = "s3cret" }', "feishu.app_secret_file = '…': "),
+    ('"10.20.0.5"', '"tcp://andon:s3cret@10.20.0.5"', "sources.welder.host = 'tcp://…@10.20.0.5': "),
+    ("https://open", "https://andon:s3cret@open", "feishu.base_url = 'https://…@open.feishu.cn': "),
+    ("open.feishu.cn", "open.feishu.cn/?token=s3cret", "feishu.base_url = 'https://open.feishu.cn/?…': "),
+    ("app_id =", 'app_secret = "s3cret\napp_id =', "not TOML"),
+    ("app_id =", f'app_secret = {"[" * 300}"s3cret"{"]" * 300}\napp_id =', "file = '…'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "says"), SECRETS)
+def test_a_secret_in_the_file_is_refused_and_never_repeated(
+    folder: Path, check: Check, old: str, new: str, says: str
+) -> None:
+    spoil(folder, (old, new))
+    said = "\n".join(check())
+    assert says in said
+    assert "s3cret" not in said
+
+
+def test_two_sessions_of_one_name_at_a_broker_are_refused(folder: Path, check: Check) -> None:
+    twin = '[sources.twin]\ntype = "mqtt"\nhost = "10.20.0.5"\nclient_id = "andon-module-3"\ntopics = [{filter = "a"}]'
+    spoil(folder, ("[sources.leak_tester]", f"{twin}\n[sources.leak_tester]"))
+    assert check() == [
+        "sources.twin.client_id = 'andon-module-3': sources.welder has it at the same broker; give each its own"
+    ]
+
+
+def test_windows_files_are_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "agent.toml").write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert main(["check-config", str(folder / "agent.toml")]) == 0
+    assert capsys.readouterr().out.startswith("ok: ")
 
 
 def test_several_problems_are_all_listed_each_on_its_line(folder: Path, check: Check) -> None:
@@ -198,6 +265,9 @@ def test_a_wrong_table_of_people_names_line_value_and_remedy(
         (b"[site\n", "not TOML: "),
         (b"[site]\nid = 'SZ1'\nid = 'SZ2'\n", "not TOML: "),
         ("[site]\nid = 'é'".encode("latin-1"), "not TOML: "),
+        (b"a = " + b"[" * 5000, "not TOML: "),
+        (b"a = " + b"9" * 5000, "not TOML: "),
+        (b"a = 0x" + b"f" * 5000, "cannot be read: "),
         (None, "cannot be read: No such file"),
     ],
 )

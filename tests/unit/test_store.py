@@ -48,6 +48,14 @@ def test_schema_of_the_migrations_is_that_of_the_tables(tmp_path: Path) -> None:
     assert max(f.name[:4] for f in files) == HEAD
 
 
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_moment_that_could_not_be_read_again_is_not_stored(at: str) -> None:
+    with pytest.raises(OverflowError):
+        to_us(datetime.fromisoformat(at))
+    for edge in (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)):
+        assert from_us(to_us(edge)) == edge
+
+
 def test_upgrade_twice_changes_nothing_and_a_newer_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "edge.db"
     assert upgrade(path) is None

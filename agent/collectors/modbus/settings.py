@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from agent.collectors.settings import Part
+from agent.collectors.settings import Host, Part
 
 WIDE = frozenset({"int32", "uint32", "float32"})
 """Register types that take two registers."""
@@ -44,15 +44,15 @@ class ModbusSettings(Part):
     """A Modbus TCP device and the registers we read. There is no way to write."""
 
     type: Literal["modbus"] = Field(description="The protocol")
-    host: str = Field(min_length=1, max_length=253, description="Device's host name or address")
+    host: Host = Field(description="Device's host name or address")
     port: int = Field(502, ge=1, le=65535, description="Device's TCP port")
     unit: int = Field(1, ge=0, le=255, description="Unit identifier; behind a gateway, the device's number")
     period_s: float = Field(1.0, ge=0.05, le=86400, description="Time between two readings")
     timeout_s: float = Field(1.0, gt=0, le=60, description="To connect, and for each answer")
     max_block: int = Field(120, ge=2, le=125, description="Registers in one request at most")
     max_gap: int = Field(8, ge=0, le=123, description="Unused registers read along to save a request")
-    stale_after_s: float = Field(10.0, gt=0, description="Without data for longer the source is stale")
-    reconnect_max_s: float = Field(10.0, gt=0, description="Longest pause between two attempts to connect")
+    stale_after_s: float = Field(10.0, gt=0, le=31_536_000, description="Without data for longer the source is stale")
+    reconnect_max_s: float = Field(10.0, gt=0, le=3600, description="Longest pause between two attempts to connect")
     registers: tuple[Register, ...] = Field(min_length=1, description="What to read")
 
     @model_validator(mode="after")
@@ -60,4 +60,15 @@ class ModbusSettings(Part):
         tags = [register.tag for register in self.registers]
         if twice := sorted({tag for tag in tags if tags.count(tag) > 1}):
             raise ValueError(f"tag {twice[0]!r} stands twice")
+        shortest = min(register.period_s or self.period_s for register in self.registers)
+        if self.stale_after_s <= shortest:
+            raise ValueError(f"stale_after_s = {self.stale_after_s:g} is not above the period of {shortest:g} s")
         return self
+
+    def stale_after(self, tag: str) -> float:
+        """Seconds after which this value is stale: one that is read seldom is not, between two readings."""
+        (period,) = (register.period_s or self.period_s for register in self.registers if register.tag == tag)
+        return max(self.stale_after_s, 2 * period)
+
+    def tags(self) -> frozenset[str]:
+        return frozenset(register.tag for register in self.registers)

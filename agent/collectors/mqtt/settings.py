@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from agent.collectors.settings import Part
+from agent.collectors.settings import Host, Part
 
 Key = Annotated[str | None, BeforeValidator(lambda value: None if value == "" else value)]
 """A key of the payload; TOML has no null, so "" means none."""
@@ -60,7 +60,7 @@ class MqttSettings(Part):
     """A broker and what we read from it."""
 
     type: Literal["mqtt"] = Field(description="The protocol")
-    host: str = Field("127.0.0.1", min_length=1, max_length=253, description="Broker's host name or address")
+    host: Host = Field("127.0.0.1", description="Broker's host name or address")
     port: int = Field(1883, ge=1, le=65535, description="Broker's TCP port")
     protocol: Literal["3.1.1", "5"] = Field("3.1.1", description="MQTT version")
     client_id: str = Field(
@@ -76,9 +76,13 @@ class MqttSettings(Part):
     session_expiry_s: int = Field(
         7 * 86400, ge=60, le=0xFFFFFFFF, description="MQTT 5: how long the broker keeps our session"
     )
-    stale_after_s: float = Field(60.0, gt=0, description="Without data for longer the source is stale")
+    stale_after_s: float = Field(60.0, gt=0, le=31_536_000, description="Without data for longer the source is stale")
     connect_timeout_s: float = Field(5.0, gt=0, le=60, description="To connect and to be accepted")
-    reconnect_max_s: float = Field(30.0, gt=0, description="Longest pause between two attempts to connect")
+    reconnect_max_s: float = Field(30.0, gt=0, le=3600, description="Longest pause between two attempts to connect")
+
+    def stale_after(self, tag: str) -> float:
+        """Seconds after which a signal is stale."""
+        return self.stale_after_s
 
     @model_validator(mode="after")
     def _password_needs_user(self) -> Self:

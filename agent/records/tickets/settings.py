@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from agent.plant.settings import Name
 
@@ -16,7 +16,9 @@ class CategorySettings(BaseModel):
     name: Name = Field(description="what people call it")
     hint: Name = Field(description="examples, one line")
     icon: str = Field(
-        default="dots", description="a mark of the page: spark caliper surface bolt gear box scan hat dots"
+        default="dots",
+        pattern="^(spark|caliper|surface|bolt|gear|box|scan|hat|dots)$",
+        description="a mark of the page: spark caliper surface bolt gear box scan hat dots",
     )
     owner: str | None = Field(default=None, description="employee number of who answers for it")
 
@@ -43,8 +45,16 @@ class TicketSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    default_owner: str = Field(description="employee number of who answers when nobody else is named")
+    default_owner: str = Field(min_length=1, description="employee number of who answers when nobody else is named")
     quality: list[str] = Field(default_factory=list, description="employee numbers brought into every group")
     categories: list[CategorySettings] = Field(default_factory=lambda: list(CATEGORIES), min_length=1,
                                                description="kinds of problems, in the order of the page")  # fmt: skip
     sweep_s: float = Field(default=1.0, ge=0.2, le=10, description="how often deadlines are swept, seconds")
+
+    @field_validator("categories")
+    @classmethod
+    def _once(cls, categories: list[CategorySettings]) -> list[CategorySettings]:
+        ids = [category.id for category in categories]
+        if twice := sorted({id_ for id_ in ids if ids.count(id_) > 1}):
+            raise ValueError(f"id {twice[0]!r} stands twice; give each category its own")
+        return categories

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -32,7 +33,13 @@ class FeishuSettings(BaseModel):
     @classmethod
     def _origin(cls, value: str) -> str:
         """What lark's client accepts: https, or http to this machine, and nothing behind the host."""
-        url = urlsplit(value)
+        try:
+            url = urlsplit(value)
+            known = url.port is None or url.port > 0
+        except ValueError:  # its own words may repeat a password
+            known = False
+        if not known or not re.fullmatch(r"[\x21-\x7e]+", value):
+            raise ValueError("write scheme, host and port only, as in https://open.feishu.cn")
         if url.scheme != "https" and not (url.scheme == "http" and url.hostname in _LOOPBACK):
             raise ValueError("write https://HOST (http only to 127.0.0.1)")
         if not url.hostname or "@" in url.netloc or url.path or url.query or url.fragment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -89,6 +90,21 @@ class StrictRoute(APIRoute):
         return strict
 
 
+def _what_is_wrong(found: Mapping[str, Any]) -> dict[str, str | None]:
+    """Field, value and reason of what pydantic found; `<one>` and the like are names of our own shapes, not fields."""
+    parts = [str(part) for part in found["loc"]]
+    where = ".".join(part for part in parts if part != "body" and not part.startswith("<")) or "body"
+    value, reason = found.get("input"), str(found["msg"]).removeprefix("Value error, ")
+    reason = re.sub(r"\d{20,}", lambda bound: f"{float(bound[0]):g}", reason)  # pydantic writes 1e150 in full
+    if found["type"] == "missing":
+        shown = None
+    elif isinstance(value, (str, int, float, type(None))):
+        shown = orjson.dumps(value if not isinstance(value, str) else value[:60]).decode()
+    else:
+        shown = "…"
+    return {"field": where[:100], "value": shown, "reason": reason[:200]}
+
+
 def install(app: FastAPI, zone: ZoneInfo, metrics: Metrics | None = None) -> None:
     """Tell every failure in this shape. Refusals are counted in `andon_http_refusals_total` by status."""
 
@@ -107,9 +123,7 @@ def install(app: FastAPI, zone: ZoneInfo, metrics: Metrics | None = None) -> Non
 
     async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
-        return say(422, "api.invalid", {"field": where[:100], "reason": str(first["msg"])[:200]})
+        return say(422, "api.invalid", _what_is_wrong(error.errors()[0]))
 
     async def on_refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, Refused)

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+)  # fmt: skip
 
 from agent.records.tickets.rules.opening import TEXT_MAX
 from agent.spc.charts.base import VALUE_MAX
@@ -15,6 +27,23 @@ Sha = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Number = Annotated[float, Field(allow_inf_nan=False, gt=-VALUE_MAX, lt=VALUE_MAX)]
 Text = str | dict[str, Any]
 """A person's own words, or {"key", "args"} of the texts."""
+
+
+def _written(value: Any) -> Any:
+    if not isinstance(value, str) or not re.match(r"\d{4}-", value):
+        raise ValueError("write a time as in 2026-11-24T09:20:00+08:00")
+    return value
+
+
+def _of_this_century(at: datetime) -> datetime:
+    if at < _FIRST:
+        raise ValueError("write a time after 2000; the clock of who says this was never set")
+    return at
+
+
+_FIRST = datetime(2000, 1, 1, tzinfo=UTC)
+Seen = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_of_this_century)]
+"""When something was seen; what lies before the first year of our calendar could be stored and never be read again."""
 
 
 class _In(BaseModel):
@@ -38,7 +67,7 @@ class ActIn(_In):
     """A step; `cycle` is the round of the page that offered it."""
 
     event_id: Id | None = None
-    cycle: int | None = None
+    cycle: int | None = Field(default=None, ge=0, le=1_000_000)
 
 
 class TextIn(ActIn):
@@ -100,7 +129,7 @@ class ViolationIn(_In):
     event_id: Id
     key: KeyIn = KeyIn()
     rule: Annotated[str, StringConstraints(min_length=1, max_length=40)]
-    at: AwareDatetime | None = None
+    at: Seen | None = None
     value: Annotated[Number, Field(strict=True)] | None = None
 
 
@@ -112,11 +141,11 @@ class ViolationsIn(_In):
 
 def _one_or_list(data: Any) -> str:
     given = data if isinstance(data, dict) else vars(data) if isinstance(data, BaseModel) else {}
-    return "list" if "violations" in given else "one"
+    return "<list>" if "violations" in given else "<one>"
 
 
 HandIn = Annotated[
-    Annotated[ViolationIn, Tag("one")] | Annotated[ViolationsIn, Tag("list")], Discriminator(_one_or_list)
+    Annotated[ViolationIn, Tag("<one>")] | Annotated[ViolationsIn, Tag("<list>")], Discriminator(_one_or_list)
 ]
 """A violation, or a list of them."""
 
