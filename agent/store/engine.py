@@ -64,6 +64,7 @@ def open_writer(path: Path) -> Engine:
         module=driver(),
         pool_size=1,
         max_overflow=0,
+        hide_parameters=True,  # an error reaches journals and the reasons of dead messages; what people wrote must not
         connect_args={"check_same_thread": False, "isolation_level": None},
     )
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import IntegrityError
 
 import agent.outbox.rows
 import agent.plant.rows
@@ -54,6 +55,16 @@ def test_a_moment_that_could_not_be_read_again_is_not_stored(at: str) -> None:
         to_us(datetime.fromisoformat(at))
     for edge in (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)):
         assert from_us(to_us(edge)) == edge
+
+
+def test_an_error_of_the_store_does_not_repeat_what_people_wrote(store: Store) -> None:
+    def twice(conn: Connection) -> None:
+        for _ in range(2):
+            conn.execute(text("INSERT INTO meta(key, value) VALUES ('k', :words)"), {"words": "what people wrote"})
+
+    with pytest.raises(IntegrityError) as caught:
+        store.submit(twice).result()
+    assert "what people wrote" not in str(caught.value)
 
 
 def test_upgrade_twice_changes_nothing_and_a_newer_file_is_refused(tmp_path: Path) -> None:
