@@ -14,7 +14,7 @@ from agent.store.schema import upgrade
 
 def test_people_are_looked_up_at_once_when_an_edge_tells_of_them(tmp_path: Path) -> None:
     write_people(tmp_path)
-    write_config(tmp_path, dict.fromkeys(("kiosk", "desk", "sandbox", "broker", "plc"), 1))
+    write_config(tmp_path, {name: n for n, name in enumerate(("kiosk", "desk", "sandbox", "broker", "plc"), 1)})
     (tmp_path / "secrets" / "andon").write_text("nobody listens there")
     (tmp_path / "secrets" / "andon").chmod(0o600)
     relay = build_relay(read_config(tmp_path / "agent.toml"), SystemClock())
