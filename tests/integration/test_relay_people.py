@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from agent.app import build_relay
@@ -25,13 +26,13 @@ def test_people_are_looked_up_at_once_when_an_edge_tells_of_them(tmp_path: Path)
     async def play() -> None:
         loop = asyncio.get_running_loop()
 
-        def learn(people: list[str], names: object) -> int:
+        def learn(people: Sequence[str], names: object) -> int:
             loop.call_soon_threadsafe(asked.put_nowait, list(people))
             return len(people)
 
         relay.sink.learn = learn  # type: ignore[method-assign, assignment]
         relay.store.on_commit(lambda topics: relay._heard(loop, topics))
-        task = asyncio.create_task(relay._learn_people())
+        task = asyncio.create_task(relay.acquaintance.run())
         try:
             async with asyncio.timeout(3):  # it looks by itself every 5 s
                 assert await asked.get() == []
