@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -165,8 +166,8 @@ def _shared(config: Config) -> Iterator[ConfigError]:
             yield ConfigError(field, str(path), f"{other} is the same; give each its own")
 
 
-def problems(error: ValidationError, prefix: str = "") -> list[ConfigError]:
-    """What pydantic found, one ConfigError per field: name, value and remedy."""
+def problems(error: ValidationError, prefix: str = "", data: Any = None) -> list[ConfigError]:
+    """What pydantic found, one ConfigError per field: name, value and remedy. `data` is what was checked."""
     found = []
     items = error.errors(include_url=False)
     for item in items:
@@ -176,7 +177,7 @@ def problems(error: ValidationError, prefix: str = "") -> list[ConfigError]:
         if isinstance(several, Several):
             found += several.found
             continue
-        where = prefix + ".".join(str(part) for part in item["loc"])
+        where = prefix + ".".join(_named(item["loc"], data))
         hidden = _hides_secret(where, item["input"], item["type"])
         meant = _description(Config, item["loc"]) if not prefix else None
         remedy = _SECRETS_ELSEWHERE if hidden else _remedy(item["type"], item["msg"], meant)
@@ -184,6 +185,18 @@ def problems(error: ValidationError, prefix: str = "") -> list[ConfigError]:
         value = None if item["type"] == "missing" else "…" if hidden else _shown(item["input"], item["type"])
         found.append(ConfigError(where.rstrip(".") or "file", value, remedy))
     return found
+
+
+def _named(loc: Sequence[str | int], data: Any) -> Iterator[str]:
+    """The parts of a place; what has an id of its own is named by it, as in every other message, and not counted."""
+    for part in loc:
+        around, data = data, None
+        with contextlib.suppress(LookupError, TypeError):
+            data = around[part]
+        ids = [item.get("id") for item in around if isinstance(item, dict)] if isinstance(around, list) else []
+        own = data.get("id") if isinstance(data, dict) and ids else None
+        named = isinstance(own, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", own) and ids.count(own) == 1
+        yield str(own) if named else str(part)
 
 
 _SECRETS_ELSEWHERE = (
@@ -203,6 +216,8 @@ def _shown(value: Any, kind: str) -> object:
     """A wrong value as an error repeats it: short, without what stands before @ or behind ? in an address."""
     if isinstance(value, dict) and len(value) == 1 and _DATE in value:
         value = value[_DATE]
+    if isinstance(value, (list, tuple)) and not value:
+        return []
     if kind == "json_invalid" or not isinstance(value, (str, int, float, bool, type(None))):
         return "…"
     if isinstance(value, str):
@@ -276,7 +291,7 @@ def read_config(path: Path) -> Config:
     try:
         config = checked(Config, data)
     except ValidationError as error:
-        raise BadConfig(path, problems(error)) from error
+        raise BadConfig(path, problems(error, data=data)) from error
     except ConfigError as error:
         raise BadConfig(path, [error]) from error
     except (ValueError, RecursionError) as error:  # a number of too many digits, too many levels

@@ -86,8 +86,8 @@ class Edge(Role):
         jobs: dict[str, Callable[[], Awaitable[None]]] = {
             "courier": self.courier.run,
             "sweeper": self._sweep,
-            "pages": partial(Server(self.pages).serve, host=edge.host, port=edge.port),
-            "admin": partial(Server(self.admin).serve, uds=edge.admin_socket),
+            "pages": partial(Server(self.pages).serve, host=edge.host, port=edge.port, setting="edge"),
+            "admin": partial(Server(self.admin).serve, uds=edge.admin_socket, setting="edge.admin_socket"),
             "housekeeping": partial(housekeeping, self.store, self.clock, purges),
             "watchdog": partial(feed_watchdog, self.store),
         }

@@ -92,12 +92,12 @@ class Relay(Role):
             ("replies", timedelta(days=7), purge_replies),
         ]  # fmt: skip
         return {
-            "link": partial(Server(self.link).serve, uds=self.config.link.socket),
+            "link": partial(Server(self.link).serve, uds=self.config.link.socket, setting="link.socket"),
             "deliver": self.deliver.run,
             "feishu": self._long_connection,
             "people": self.acquaintance.run,
-            "desk": partial(Server(self.desk).serve, host=relay.host, port=relay.port),
-            "admin": partial(Server(self.admin).serve, uds=relay.admin_socket),
+            "desk": partial(Server(self.desk).serve, host=relay.host, port=relay.port, setting="relay"),
+            "admin": partial(Server(self.admin).serve, uds=relay.admin_socket, setting="relay.admin_socket"),
             "housekeeping": partial(housekeeping, self.store, self.clock, purges),
             "watchdog": partial(feed_watchdog, self.store, self._delivers),
         }

@@ -32,17 +32,21 @@ class Locked(ConfigError):
     """Another process has this store open."""
 
 
-def lock(folder: Path) -> TextIO:
-    """Take the folder for this process. Raises ConfigError if another process has it (one writer per store file)."""
+def lock(folder: Path, field: str = "data_dir") -> TextIO:
+    """Take the folder for this process (one writer per store file).
+
+    Raises ConfigError, which names `field`, if it cannot be used, Locked if another process has it.
+    """
     try:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         file = (folder / "lock").open("a+")
     except OSError as error:
-        raise ConfigError("data_dir", str(folder), f"cannot be used: {error.strerror}") from error
+        hint = "let this user write there, or name another folder"
+        raise ConfigError(field, str(folder), f"cannot be used: {error.strerror}; {hint}") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise Locked("data_dir", str(folder), "another andon process has it open; stop that one first") from error
+        raise Locked(field, str(folder), "another andon process has it open; stop that one first") from error
     return file
 
 
@@ -77,7 +81,7 @@ class Role(ABC):
 
     async def run(self, stop: asyncio.Event) -> None:
         """Open, start, run until `stop` is set; the store is closed last."""
-        held = lock(self.folder)
+        held = lock(self.folder, f"{self.name}.data_dir")
         await asyncio.to_thread(upgrade, self.store.path)
         self.store.open()
         loop = asyncio.get_running_loop()

@@ -47,7 +47,7 @@ def _file(args: argparse.Namespace) -> Path:
 @contextmanager
 def _alone(args: argparse.Namespace) -> Iterator[Path]:
     path = _file(args)
-    held = lock(path.parent)
+    held = lock(path.parent, f"{args.role}.data_dir")
     try:
         with _in_words(path):
             yield path

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 from agent.errors import ConfigError
 
+NOBODY = "name at least one employee number, such as the duty's"
 Reason = Literal["leader", "leader_inactive", "department_head", "fallback"]
 
 
@@ -56,7 +57,7 @@ def superior(
 def require(fallback: Sequence[str]) -> None:
     """Refuse to start without somebody to tell. Raises ConfigError."""
     if not any(person.strip() for person in fallback):
-        raise ConfigError("escalation.fallback", list(fallback), "name at least one employee number, such as the duty")
+        raise ConfigError("deadlines.escalation.fallback", list(fallback), NOBODY)
 
 
 def _line(

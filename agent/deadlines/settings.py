@@ -5,11 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
-from agent.deadlines.escalation import require
+from agent.deadlines.escalation import NOBODY
 from agent.deadlines.policy import DAY, HOUR, Policy, Term, parse_amount
-from agent.errors import ConfigError
 
 STRICT = ConfigDict(extra="forbid", frozen=True)
 
@@ -64,7 +63,17 @@ class EscalationSettings(BaseModel):
     model_config = STRICT
 
     enabled: bool = True
-    fallback: tuple[str, ...] = Field(default=(), description="employee numbers told when no superior can be found")
+    fallback: tuple[str, ...] = Field(
+        default=(), validate_default=True, description="employee numbers told when no superior can be found"
+    )
+
+    @field_validator("fallback")
+    @classmethod
+    def _somebody_to_tell(cls, fallback: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """The agent must not start when a breach could reach nobody."""
+        if info.data.get("enabled") and not any(person.strip() for person in fallback):
+            raise ValueError(NOBODY)
+        return fallback
 
 
 class NoiseSettings(BaseModel):
@@ -100,20 +109,10 @@ class DeadlineSettings(BaseModel):
 
     clocks: ClocksSettings = ClocksSettings()
     remind_at: float = Field(default=0.75, gt=0, lt=1, description="share used up when the owner is reminded")
-    escalation: EscalationSettings = EscalationSettings()
+    escalation: EscalationSettings = Field(default_factory=dict, validate_default=True)
     noise: NoiseSettings = NoiseSettings()
     dedup: DedupSettings = DedupSettings()
     verification: VerificationSettings = VerificationSettings()
-
-    @model_validator(mode="after")
-    def _somebody_to_tell(self) -> DeadlineSettings:
-        """The agent must not start when a breach could reach nobody."""
-        if self.escalation.enabled:
-            try:
-                require(self.escalation.fallback)
-            except ConfigError as error:
-                raise ValueError(str(error)) from error  # so that it is listed beside the file's other problems
-        return self
 
     def policy(self) -> Policy:
         """What is frozen in each record."""

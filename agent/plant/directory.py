@@ -28,7 +28,8 @@ def read_people(path: Path) -> list[Person]:
     Raises BadTable with every problem found, each naming line, column and remedy; ConfigError for no table at all.
     """
     wrong: list[ConfigError] = []
-    people = [_person(path, number, row, wrong) for number, row in _rows(path, {"id", "name"}, set(_PEOPLE), wrong)]
+    rows = _rows("directory.people_file", path, {"id", "name"}, set(_PEOPLE), wrong)
+    people = [_person(path, number, row, wrong) for number, row in rows]
     known = {p.id for p in people}
     hint = "not in the file; add the person or leave it empty"
     wrong += [
@@ -44,7 +45,7 @@ def read_people(path: Path) -> list[Person]:
 def read_departments(path: Path) -> list[Department]:
     """The departments of a CSV file: id, head. Raises as `read_people`."""
     wrong: list[ConfigError] = []
-    rows = list(_rows(path, {"id", "head"}, {"id", "head"}, wrong))
+    rows = list(_rows("directory.departments_file", path, {"id", "head"}, {"id", "head"}, wrong))
     if wrong:
         raise BadTable(path, wrong)
     return [Department(row["id"], row.get("head") or None) for _, row in rows]
@@ -59,7 +60,7 @@ class BadTable(ConfigError):
 
 
 def _rows(
-    path: Path, needed: set[str], known: set[str], wrong: list[ConfigError]
+    field: str, path: Path, needed: set[str], known: set[str], wrong: list[ConfigError]
 ) -> Iterable[tuple[int, Mapping[str, str]]]:
     """The lines of a table that have an id of their own, with their numbers; the others are added to `wrong`."""
     try:
@@ -78,8 +79,11 @@ def _rows(
                     continue
                 seen.add(row["id"])
                 yield number, row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError("directory", str(path), f"cannot be read as UTF-8 CSV: {error}") from error
+    except OSError as error:
+        hint = f"cannot be read: {error.strerror}; name a CSV file that is there, or leave the setting out"
+        raise ConfigError(field, str(path), hint) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(field, str(path), f"cannot be read: {error}; save it as CSV in UTF-8") from error
 
 
 def _person(path: Path, number: int, row: Mapping[str, str], wrong: list[ConfigError]) -> Person:

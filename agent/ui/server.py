@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -60,19 +61,21 @@ class Server:
         self.port = 0
 
     async def serve(
-        self, *, host: str = "127.0.0.1", port: int = 0, uds: Path | None = None, sock_mode: int = 0o660
-    ) -> None:
-        """Until cancelled; then streams end, requests under way get GRACE_S. Raises ConfigError if it cannot listen.
+        self, *, host: str = "127.0.0.1", port: int = 0, uds: Path | None = None, sock_mode: int = 0o660,
+        setting: str = "socket",
+    ) -> None:  # fmt: skip
+        """Until cancelled; then streams end, requests under way get GRACE_S. Raises ConfigError if it cannot listen:
+        it names `setting`, the path of the socket or the table that has host and port.
 
         A Unix socket that somebody removed, or put another in its place, is made anew: nobody could come in any more.
         """
         if uds is None:
-            sock = _tcp(host, port)
+            sock = _tcp(host, port, setting)
             self.port = sock.getsockname()[1]
             await self._serve(sock)
             return
         while True:
-            sock = _unix(uds, sock_mode)
+            sock = _unix(uds, sock_mode, setting)
             made = _inode(uds)
             serving = asyncio.ensure_future(self._serve(sock))
             try:
@@ -158,7 +161,7 @@ async def _run(job: Callable[[], Awaitable[None]]) -> None:
     await job()
 
 
-def _tcp(host: str, port: int) -> socket.socket:
+def _tcp(host: str, port: int, table: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sets TCP_NODELAY only on sockets made with this protocol; without it an answer may wait 40 ms
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -169,7 +172,12 @@ def _tcp(host: str, port: int) -> socket.socket:
         return sock
     except (OSError, OverflowError) as error:
         sock.close()
-        raise ConfigError("host and port", f"{host}:{port}", f"cannot listen there: {error}") from error
+        if isinstance(error, OSError) and (isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL):
+            hint = f'cannot listen there: {error.strerror}; take an address of this machine, or "0.0.0.0" for all'
+            raise ConfigError(f"{table}.host", host, hint) from error
+        why = getattr(error, "strerror", None) or error
+        hint = f"cannot listen there ({host}): {why}; stop what has it, or take another port, from 1024 on"
+        raise ConfigError(f"{table}.port", port, hint) from error
 
 
 def _inode(path: Path) -> int | None:
@@ -179,7 +187,14 @@ def _inode(path: Path) -> int | None:
         return None
 
 
-def _unix(path: Path, mode: int) -> socket.socket:
+_REMEDIES = {
+    errno.ENOENT: "mkdir -p {folder}, or name a socket in a folder that is there (units of systemd make theirs)",
+    errno.EACCES: "let this user write in {folder}, or name a socket elsewhere",
+    errno.EADDRINUSE: "a file that is no socket is in its place; remove it, or name another",
+}
+
+
+def _unix(path: Path, mode: int, setting: str) -> socket.socket:
     """A listening Unix socket. Its mode is set before it listens, so nobody else gets in first."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -190,5 +205,6 @@ def _unix(path: Path, mode: int) -> socket.socket:
         sock.listen(64)
     except OSError as error:
         sock.close()
-        raise ConfigError("socket", str(path), f"cannot listen there: {error.strerror or error}") from error
+        remedy = _REMEDIES.get(error.errno or 0, "name a socket elsewhere").format(folder=path.parent)
+        raise ConfigError(setting, str(path), f"cannot listen there: {error.strerror or error}; {remedy}") from error
     return sock

@@ -39,5 +39,7 @@ def test_an_edge_whose_port_is_taken_never_says_that_it_is_ready(
         port = taken.getsockname()[1]
         (tmp_path / "agent.toml").write_text(text.replace("port = 8443", f"port = {port}"), "utf-8")
         assert main(["run", "--role", "edge", "--config", str(tmp_path / "agent.toml")]) == EX_CONFIG
-    assert f"host and port = '127.0.0.1:{port}': cannot listen there" in capsys.readouterr().err
+    assert (
+        f"edge.port = {port}: cannot listen there (127.0.0.1): Address already in use; stop" in capsys.readouterr().err
+    )
     assert "edge ready" not in caplog.text

@@ -119,6 +119,28 @@ def test_one_problem_is_one_ticket_however_often_it_is_handed_in(world: World) -
     assert len(detail["occurrence_list"]) == 4
 
 
+def test_a_station_that_is_not_of_the_site_is_refused_with_those_that_are(world: World) -> None:
+    answer = world.call("POST", "/api/v1/violations", token="api", json=violation(1, key={"station": "NOPE"}))
+    error = answer.json()["error"]
+    assert (answer.status_code, error["key"]) == (422, "api.violation_station")
+    assert error["args"] == {"field": "key.station", "station": "NOPE", "known": "OP40, OP50"}
+    assert error["text"]["en"].startswith('key.station = "NOPE" is wrong: there is no such station. Take one of OP40')
+    assert world.events() == 0
+
+
+def test_a_list_with_one_strange_station_changes_nothing_and_names_its_place(world: World) -> None:
+    strange = violation(2, key={"station": "OP41", "characteristic": "TORQUE"})
+    key = str(uuid4())
+    answer = world.call("POST", "/api/v1/violations", token="api", key=key,
+                        json={"violations": [violation(1), strange, violation(3)]})  # fmt: skip
+    assert answer.status_code == 422
+    assert answer.json()["error"]["args"]["field"] == "violations.1.key.station"
+    assert world.events() == 0
+    good = {"violations": [violation(1), violation(3)]}
+    results = world.call("POST", "/api/v1/violations", token="api", key=key, json=good).json()["results"]
+    assert [r["result"] for r in results] == ["opened", "appended"]
+
+
 def test_two_callers_may_count_alike(world: World) -> None:
     def result(token: str, **more: Any) -> tuple[str, str]:
         (told,) = world.call("POST", "/api/v1/violations", token=token, json=violation(1, **more)).json()["results"]

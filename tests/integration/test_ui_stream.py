@@ -393,8 +393,23 @@ def test_the_handlers_of_signals_stay_ours(world: World) -> None:
 
 
 def test_a_port_that_is_taken_says_so() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigError, match="cannot listen"):
-        asyncio.run(Server(FastAPI()).serve(port=taken.getsockname()[1]))
+    says = r"edge\.port = \d+: cannot listen .*; stop what has it, or take another"
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigError, match=says):
+        asyncio.run(Server(FastAPI()).serve(port=taken.getsockname()[1], setting="edge"))
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
+def test_an_address_of_another_machine_names_the_host(host: str) -> None:
+    with pytest.raises(ConfigError, match=rf"relay\.host = '{host}': cannot listen there: .*; take an address of this"):
+        asyncio.run(Server(FastAPI()).serve(host=host, port=0, setting="relay"))
+
+
+def test_a_socket_in_a_folder_that_is_not_there_says_how_to_make_it(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "admin.sock"
+    with pytest.raises(ConfigError) as caught:
+        asyncio.run(Server(FastAPI()).serve(uds=path, setting="edge.admin_socket"))
+    said = f"edge.admin_socket = '{path}': cannot listen there: No such file or directory; mkdir -p {path.parent}, or "
+    assert str(caught.value).startswith(said)
 
 
 def test_a_unix_socket_that_was_removed_is_made_anew(
@@ -448,8 +463,8 @@ def test_on_a_unix_socket_only_the_group_comes_in(world: World, tmp_path: Path) 
 def test_a_file_is_no_place_for_a_socket(tmp_path: Path) -> None:
     path = tmp_path / "precious.txt"
     path.write_text("keep me")
-    with pytest.raises(ConfigError, match="cannot listen"):
-        asyncio.run(Server(FastAPI()).serve(uds=path))
+    with pytest.raises(ConfigError, match=r"link\.socket = .*: cannot listen .*; a file that is no socket is in"):
+        asyncio.run(Server(FastAPI()).serve(uds=path, setting="link.socket"))
     assert path.read_text() == "keep me"
 
 

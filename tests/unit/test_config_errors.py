@@ -81,7 +81,8 @@ WRONG = [
      'deadlines.clocks.R2.amount = \'2 hours\': write a duration above 0 and up to 366d, such as "2h"'),
     ("working hours", 'basis = "wall"', 'basis = "working_hours"',
      "deadlines.clocks.R2.basis = 'working_hours': only \"wall\""),
-    ("nobody to tell", 'fallback = ["10008"]', "fallback = []", "name at least one employee number"),
+    ("nobody to tell", 'fallback = ["10008"]', "fallback = []",
+     "deadlines.escalation.fallback = []: name at least one employee number"),
     ("http abroad", "https://open.feishu.cn", "http://open.feishu.cn",
      "feishu.base_url = 'http://open.feishu.cn': write https://HOST (http only to 127.0.0.1)"),
     ("protocol", 'type = "modbus"', 'type = "opcua"', "sources.leak_tester.type = 'opcua': one of mqtt, modbus"),
@@ -98,12 +99,13 @@ WRONG = [
      "characteristics.bead_width.category = 'wedling': one of"),
     ("id twice", 'id = "leak_rate"', 'id = "bead_width"', "characteristics.1.id = 'bead_width': this id stands twice"),
     ("limits", "lsl = 400.0", "lsl = 600.0", "lsl = 600.0 is not below usl = 500.0"),
-    ("subgroup", "n = 5 ", "n = 1 ", 'n = 1 with chart = "xbar_r"; a range needs at least 2 values'),
+    ("subgroup", "n = 5 ", "n = 1 ",
+     'characteristics.bead_width = \'…\': n = 1 with chart = "xbar_r"; a range needs at least 2 values'),
     ("rule", 'N1 = "ticket"', 'N9 = "ticket"', "characteristics.bead_width.rules.N9 = 'ticket': no such rule"),
-    ("infinite centre", "center = 450.0", "center = inf", "characteristics.0.limits.center = inf: "),
-    ("no sigma", "sigma = 8.9", "sigma = nan", "characteristics.0.limits.sigma = nan: "),
-    ("infinite lsl", "lsl = 400.0", "lsl = -inf", "characteristics.0.lsl = -inf: "),
-    ("infinite usl", "usl = 500.0", "usl = inf", "characteristics.0.usl = inf: "),
+    ("infinite centre", "center = 450.0", "center = inf", "characteristics.bead_width.limits.center = inf: "),
+    ("no sigma", "sigma = 8.9", "sigma = nan", "characteristics.bead_width.limits.sigma = nan: "),
+    ("infinite lsl", "lsl = 400.0", "lsl = -inf", "characteristics.bead_width.lsl = -inf: "),
+    ("infinite usl", "usl = 500.0", "usl = inf", "characteristics.bead_width.usl = inf: "),
     ("owner", 'default_owner = "10021"', 'default_owner = "10020"',
      "tickets.default_owner = '10020': not in directory.people_file; add or correct it"),
     ("team", 'team = ["10031"]', 'team = ["10030"]', "characteristics.bead_width.team = '10030': not in directory"),
@@ -117,8 +119,8 @@ WRONG = [
     ("no such register", 'tag = "leak_rate"               #', 'tag = "leek_rate" #',
      "characteristics.leak_rate.tag = 'leak_rate': sources.leak_tester has no such register; one of ['leek_rate']"),
     ("huge centre", "center = 450.0", "center = 1e308", "center = 1e+308: give a finite number of less than 1e+150"),
-    ("icon", 'icon = "spark"', 'icon = "sparks"', "tickets.categories.2.icon = 'sparks': "),
-    ("no name", 'zh = "焊缝熔宽"', 'zh = ""', "characteristics.0.name.zh = '': "),
+    ("icon", 'icon = "spark"', 'icon = "sparks"', "tickets.categories.welding.icon = 'sparks': "),
+    ("no name", 'zh = "焊缝熔宽"', 'zh = ""', "characteristics.bead_width.name.zh = '': "),
     ("station twice", 'id = "OP50"', 'id = "OP40"', "site.stations = '…': id 'OP40' stands twice"),
     ("category twice", 'id = "surface"', 'id = "dimension"', "tickets.categories = '…': id 'dimension' stands twice"),
     ("a port in a name", '"localhost", "127.0.0.1"]', '"kiosk:8443"]',
@@ -132,7 +134,10 @@ WRONG = [
     ("one port for both", "port = 8444", "port = 8443", "relay.port = 8443: edge.port is the same"),
     ("one folder for both", "/var/lib/andon/relay", "/var/lib/andon/edge", "relay.data_dir = '/var/lib/andon/edge': "),
     ("one socket for both", "/run/andon/relay/admin.sock", "/run/andon/edge/admin.sock", "edge.admin_socket is"),
-    ("no file of people", "people.example.csv", "peple.csv", "cannot be read as UTF-8 CSV"),
+    ("no file of people", "people.example.csv", "peple.csv", "peple.csv': cannot be read: No such file or directory; "),
+    ("no file of departments", "departments.example.csv", "dep.csv", "dep.csv': cannot be read: No such file or"),
+    ("a subgroup of text", "n = 5 ", 'n = "5" ', "characteristics.bead_width.n = '5': Input should be a valid integer"),
+    ("an id that cannot be one", 'id = "leak_rate"', 'id = "leak rate"', "characteristics.1.id = 'leak rate': "),
 ]  # fmt: skip
 
 
@@ -194,7 +199,7 @@ def test_several_problems_are_all_listed_each_on_its_line(folder: Path, check: C
         "link.pol_s",
         "feishu.language",
         "sources.welder.qos",
-        "characteristics.0.limits.sigma",
+        "characteristics.bead_width.limits.sigma",
     }
 
 
@@ -236,6 +241,16 @@ def test_every_wrong_line_of_both_tables_is_listed(folder: Path, check: Check) -
     assert len(lines) == 3
     for says in ("roles = 'enginer'", "leader = '10070'", "departments.example.csv, line 5, id = ''"):
         assert any(says in line for line in lines), says
+
+
+def test_a_file_that_is_not_there_is_named_by_its_setting(folder: Path, check: Check) -> None:
+    spoil(folder, ("people.example.csv", "nobody.csv"), ("departments.example.csv", "none.csv"))
+    (folder / "none.csv").write_bytes("id,head\nit,é\n".encode("latin-1"))
+    people, departments = check()
+    assert people.startswith(f"directory.people_file = '{folder}/nobody.csv': cannot be read: No such file or")
+    assert departments.startswith(f"directory.departments_file = '{folder}/none.csv': cannot be read: 'utf-8' codec")
+    assert people.endswith("; name a CSV file that is there, or leave the setting out")
+    assert departments.endswith("; save it as CSV in UTF-8")
 
 
 TABLES = [

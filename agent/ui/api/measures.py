@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -78,17 +79,35 @@ async def hand_in(
     body: shapes.HandIn, request: Request, parts: Parts,
     caller: Annotated[Caller, Depends(allowed("hand_in"))], key: Key = None,
 ) -> Response:  # fmt: skip
-    """Hand in violations, one or up to 500: each opens a ticket or counts on the one that is open for its key."""
+    """Hand in violations, one or up to 500: each opens a ticket or counts on the one that is open for its key.
+
+    All or none: a list in which one is refused changes nothing, and the refusal names the place of that one.
+    """
     found = body.violations if isinstance(body, shapes.ViolationsIn) else [body]
     ask = await ask_of(request, caller, key)
 
     def job(conn: Connection) -> Answer:
         now = parts.clock.now()
-        return once(
-            conn, now, ask, lambda: Answer(200, {"results": [_occur(conn, now, parts, caller, v) for v in found]})
-        )
+
+        def work() -> Answer:
+            _stations(parts, found, several=isinstance(body, shapes.ViolationsIn))
+            return Answer(200, {"results": [_occur(conn, now, parts, caller, v) for v in found]})
+
+        return once(conn, now, ask, work)
 
     return (await parts.store.write(job)).response()
+
+
+def _stations(parts: EdgeParts, found: Sequence[shapes.ViolationIn], several: bool) -> None:
+    """Each station is one of [site]: at another no kiosk stands, nobody would see the ticket. Raises Problem (422).
+
+    Characteristics may be strange: another SPC system knows more of them than our configuration.
+    """
+    for place, seen in enumerate(found):
+        if seen.key.station and not parts.knows_station(seen.key.station):
+            field = f"violations.{place}.key.station" if several else "key.station"
+            known = ", ".join(station.id for station in parts.site.stations)
+            raise Problem(422, "api.violation_station", field=field, station=seen.key.station, known=known)
 
 
 def _occur(
