@@ -6,11 +6,12 @@ are replayed, so flags are those of an uninterrupted run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, func, insert, select
 
 from agent.plant.rows import limit_version, point, stream
@@ -45,7 +46,8 @@ class Track:
     episode: str | None
     """When the running episode of violations began (ISO time)."""
     clean: int
-    changed: bool = False
+    recent: set[str] = field(default_factory=set)
+    """Identities of samples that wait in the journal."""
 
     @property
     def limits(self) -> Limits:
@@ -53,9 +55,12 @@ class Track:
         return self.chart.limits
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Charted:
-    """A point as it was charted: its rules by severity, the values, and whether one is outside specification."""
+    """A point as it was charted: its rules by severity, the values, and whether one is outside specification.
+
+    Never changed after it is made; not frozen, for that makes it 2.5 times as slow to make (as of Python 3.11).
+    """
 
     seq: int
     at: datetime
@@ -136,21 +141,21 @@ def gap(track: Track) -> None:
     """A value that should have been there is not: the runs start anew."""
     track.chart.reset()
     track.reset_seq = track.seq
-    track.changed = True
 
 
 def take(track: Track, value: float, at: datetime) -> Charted | None:
     """Take one value; returns the point if it completed one. Raises ValueError for a value that is no number."""
-    track.changed = True
     values = track.groups.push(value)
     return None if values is None else _judge(track, track.chart.push(values), values, at)
 
 
 def _judge(track: Track, charted: ChartPoint, values: tuple[float, ...], at: datetime) -> Charted:
     track.seq += 1
+    beyond = next((side for v in values if (side := track.specification.check(v))), None)
+    if not (charted.flags or charted.dispersion_flags or beyond or track.episode):  # nearly always
+        return Charted(track.seq, at, charted.y, charted.dispersion, values, (), (), (), None, None)
     found = split(charted.flags, track.severity)
     spread = tuple(f"R-{rule}" for rule in charted.dispersion_flags)
-    beyond = next((side for v in values if (side := track.specification.check(v))), None)
     ticket_rules = (*found.ticket, *(spread if track.spread is Severity.TICKET else ()))
     warning_rules = (*found.warning, *(spread if track.spread is Severity.WARNING else ()))
     if ticket_rules or beyond:
@@ -168,15 +173,17 @@ def _judge(track: Track, charted: ChartPoint, values: tuple[float, ...], at: dat
     )  # fmt: skip
 
 
-def save(conn: Connection, track: Track) -> None:
-    """Write where the track stands, in the transaction of its points."""
-    conn.execute(
-        stream.update()
-        .where(stream.c.id == track.id)
-        .values(seq=track.seq, open=list(track.groups.open), reset_seq=track.reset_seq, limit_version=track.version,
-                episode=track.episode, clean=track.clean)
-    )  # fmt: skip
-    track.changed = False
+def save(conn: Connection, tracks: Iterable[Track]) -> None:
+    """Write where tracks stand, in the transaction of their points."""
+    rows = [
+        (t.seq, orjson.dumps(t.groups.open).decode(), t.reset_seq, t.version, t.episode, t.clean, t.id) for t in tracks
+    ]
+    if rows:
+        conn.exec_driver_sql(
+            "UPDATE stream SET seq = ?, open = ?, reset_seq = ?, limit_version = ?, episode = ?, clean = ? "
+            "WHERE id = ?",
+            rows,
+        )
 
 
 def newest_points(conn: Connection, characteristic: str, limit: int) -> list[Any]:

@@ -6,14 +6,25 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+import orjson
+from sqlalchemy import Connection, select
 
 from agent.model import Text
 from agent.plant.rows import latch
+from agent.store.metadata import to_us
 from agent.store.write import announce
 
 KNOWN = "known"
 """Severity of a violation whose ticket somebody works on."""
+
+# written for every marked point, so as text: SQLAlchemy's expressions cost ten times as much to build
+_SET = (
+    'INSERT INTO latch (characteristic, rules, severity, at, value, "text", ticket) VALUES (?, ?, ?, ?, ?, ?, ?) '
+    "ON CONFLICT (characteristic) DO UPDATE SET rules = excluded.rules, severity = excluded.severity, "
+    'at = excluded.at, value = excluded.value, "text" = excluded."text", ticket = excluded.ticket '
+    "WHERE latch.severity != 'ticket' OR excluded.severity = 'ticket'"
+)
+_RELEASE = "DELETE FROM latch WHERE characteristic = ? AND severity IN ('warning', ?)"
 
 
 def set_latch(
@@ -21,20 +32,15 @@ def set_latch(
     ticket: str | None,
 ) -> None:  # fmt: skip
     """Latch a violation: "ticket", "warning", or KNOWN; a ticket nobody acted on is replaced by nothing less."""
-    held = conn.execute(select(latch.c.severity).where(latch.c.characteristic == characteristic)).scalar_one_or_none()
-    if held == "ticket" and severity != "ticket":
-        return
-    conn.execute(delete(latch).where(latch.c.characteristic == characteristic))
-    conn.execute(insert(latch).values(
-        characteristic=characteristic, rules=rules, severity=severity, at=at, value=value, text=words, ticket=ticket
-    ))  # fmt: skip
-    announce(conn, "latch")
+    said = orjson.dumps(words).decode()
+    row = (characteristic, orjson.dumps(rules).decode(), severity, to_us(at), value, said, ticket)
+    if conn.exec_driver_sql(_SET, row).rowcount:
+        announce(conn, "latch")
 
 
 def release(conn: Connection, characteristic: str) -> None:
     """The stream is in order again: a warning, or a violation somebody works on, needs nobody's act."""
-    mine = latch.c.characteristic == characteristic
-    if conn.execute(delete(latch).where(mine, latch.c.severity.in_(("warning", KNOWN)))).rowcount:
+    if conn.exec_driver_sql(_RELEASE, (characteristic, KNOWN)).rowcount:
         announce(conn, "latch")
 
 
