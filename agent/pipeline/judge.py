@@ -32,8 +32,13 @@ Occur = Callable[[Connection, datetime, Violation], tuple[str, bool]]
 """Make a violation a ticket: (number, whether nobody acted on it yet). Runs in the batch's transaction."""
 
 
-def judge(conn: Connection, now: datetime, edge: str, track: Track, charted: Charted, occur: Occur) -> dict[str, Any]:
-    """Open or count the ticket of a marked point, latch it; returns the violation as callers are told of it."""
+def judge(
+    conn: Connection, now: datetime, edge: str, track: Track, charted: Charted, occur: Occur
+) -> tuple[dict[str, Any], Mapping[str, Any] | None]:
+    """Open or count the ticket of a marked point, and latch it.
+
+    The violation as callers are told of it, and what its tile shows from now on (None: as before).
+    """
     settings, words = track.settings, says(track, charted)
     shown = [*charted.ticket_rules, *charted.warning_rules] or ["SPEC"]
     ticket, fresh = None, True
@@ -45,9 +50,10 @@ def judge(conn: Connection, now: datetime, edge: str, track: Track, charted: Cha
             conn, now, Violation(event_id, settings, track.name, charted, figures(track, charted), words)
         )
     severity = charted.mark if fresh else KNOWN
-    set_latch(conn, settings.id, shown, severity or KNOWN, charted.at, charted.y, words, ticket)
-    return {"rules": shown, "severity": charted.mark, "at": charted.at.isoformat(), "value": charted.y,
+    held = set_latch(conn, settings.id, shown, severity or KNOWN, charted.at, charted.y, words, ticket)
+    told = {"rules": shown, "severity": charted.mark, "at": charted.at.isoformat(), "value": charted.y,
             "text": words, "ticket": ticket}  # fmt: skip
+    return told, held
 
 
 def says(track: Track, charted: Charted) -> Text:

@@ -23,7 +23,7 @@ from agent.metrics import Metrics
 from agent.model import Actor, Quality, Signal
 from agent.pipeline.judge import Occur, judge
 from agent.plant.points import journal
-from agent.plant.points.latches import latch_of, latches, release
+from agent.plant.points.latches import latches, release
 from agent.plant.points.live import SHOWN, Live, LivePoint
 from agent.plant.points.tracks import Charted, Track, gap, limits_of, load_track, newest_points, save, take
 from agent.plant.settings import CharacteristicSettings
@@ -47,7 +47,7 @@ class Applied:
     points: dict[str, list[LivePoint]] = field(default_factory=dict)
     open: dict[str, list[float]] = field(default_factory=dict)
     held: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
-    """What a tile latches now, of each characteristic that was charted."""
+    """What a tile latches now, where that changed."""
     violations: list[dict[str, Any]] = field(default_factory=list)
     ticket: str | None = None
     duplicates: int = 0
@@ -273,10 +273,6 @@ class Pipeline:
             if track.settings.n > 1:
                 applied.open[characteristic] = list(track.groups.open)
             announce(conn, f"point:{characteristic}")
-        for characteristic in applied.points.keys() & self._latched:
-            applied.held[characteristic] = latch_of(conn, characteristic)
-            if applied.held[characteristic] is None:
-                self._latched.discard(characteristic)
 
     def _gap(self, track: Track, signal: Signal, now: datetime, applied: Applied) -> None:
         """A value that is bad, or a number no chart can take: in an open subgroup it would fail every one after it."""
@@ -290,13 +286,21 @@ class Pipeline:
         applied.points.setdefault(characteristic, []).append(LivePoint(charted.at, charted.y, mark, charted.rules))
         if mark is not None:
             self._latched.add(characteristic)
-            violation = judge(conn, now, self._edge, track, charted, self._occur)
+            violation, held = judge(conn, now, self._edge, track, charted, self._occur)
             applied.violations.append(violation)
+            if held is not None:
+                applied.held[characteristic] = held
             if mark == "ticket":
                 applied.ticket = violation["ticket"]
                 self._metrics.inc("andon_violations_total", characteristic=characteristic)
         elif track.clean == 0 and track.episode is None and characteristic in self._latched:
-            release(conn, characteristic)
+            self._release(conn, characteristic, applied)
+
+    def _release(self, conn: Connection, characteristic: str, applied: Applied) -> None:
+        """A point in order: what needs nobody is released; what somebody must act on is looked for at the next one."""
+        if release(conn, characteristic):
+            applied.held[characteristic] = None
+            self._latched.discard(characteristic)
 
     def show(self, applied: Applied) -> None:
         """Bring the live picture up to date (on the loop, after the commit)."""

@@ -30,18 +30,28 @@ _RELEASE = "DELETE FROM latch WHERE characteristic = ? AND severity IN ('warning
 def set_latch(
     conn: Connection, characteristic: str, rules: list[str], severity: str, at: datetime, value: float, words: Text,
     ticket: str | None,
-) -> None:  # fmt: skip
-    """Latch a violation: "ticket", "warning", or KNOWN; a ticket nobody acted on is replaced by nothing less."""
+) -> Mapping[str, Any] | None:  # fmt: skip
+    """Latch a violation: "ticket", "warning", or KNOWN; a ticket nobody acted on is replaced by nothing less.
+
+    What the tile shows from now on; None if that is what it showed before.
+    """
     said = orjson.dumps(words).decode()
     row = (characteristic, orjson.dumps(rules).decode(), severity, to_us(at), value, said, ticket)
-    if conn.exec_driver_sql(_SET, row).rowcount:
-        announce(conn, "latch")
+    if not conn.exec_driver_sql(_SET, row).rowcount:
+        return None
+    announce(conn, "latch")
+    return {"rules": rules, "severity": severity, "at": at.isoformat(), "value": value, "text": words, "ticket": ticket}
 
 
-def release(conn: Connection, characteristic: str) -> None:
-    """The stream is in order again: a warning, or a violation somebody works on, needs nobody's act."""
-    if conn.exec_driver_sql(_RELEASE, (characteristic, KNOWN)).rowcount:
+def release(conn: Connection, characteristic: str) -> bool:
+    """The stream is in order again: a warning, or a violation somebody works on, needs nobody's act.
+
+    False if the tile goes on to show what it showed.
+    """
+    released = conn.exec_driver_sql(_RELEASE, (characteristic, KNOWN)).rowcount > 0
+    if released:
         announce(conn, "latch")
+    return released
 
 
 def acted(conn: Connection, ticket: str) -> None:
@@ -50,16 +60,10 @@ def acted(conn: Connection, ticket: str) -> None:
         announce(conn, "latch")
 
 
-def latch_of(conn: Connection, characteristic: str) -> Mapping[str, Any] | None:
-    """The violation that the tile of one characteristic shows."""
-    return latches(conn, characteristic).get(characteristic)
-
-
-def latches(conn: Connection, characteristic: str | None = None) -> Mapping[str, Mapping[str, Any]]:
-    """Characteristic → the violation as its tile shows it; of all, or of one."""
-    query = select(latch) if characteristic is None else select(latch).where(latch.c.characteristic == characteristic)
+def latches(conn: Connection) -> Mapping[str, Mapping[str, Any]]:
+    """Characteristic → the violation as its tile shows it."""
     return {
         row.characteristic: {"rules": row.rules, "severity": row.severity, "at": row.at.isoformat(),
                              "value": row.value, "text": row.text, "ticket": row.ticket}
-        for row in conn.execute(query)
+        for row in conn.execute(select(latch))
     }  # fmt: skip
