@@ -239,21 +239,22 @@ class Pipeline:
     def _chart(
         self, conn: Connection, now: datetime, signals: Iterable[tuple[Track, Signal]], applied: Applied
     ) -> None:
+        named = [(track, signal, _identity(signal)) for track, signal in signals]
+        before = journal.folded(conn, [(track.id, name) for track, _, name in named if name is not None])
         rows: list[journal.Row] = []
         changed: dict[int, Track] = {}
-        kept_before = journal.lookup(conn)
-        for track, signal in signals:
+        for track, signal, identity in named:
             value = signal.value
             if value is None or signal.quality is Quality.BAD or not -VALUE_MAX < value < VALUE_MAX:
                 self._gap(track, signal, now, applied)
                 changed[track.id] = track
                 continue
-            identity, at = _identity(signal), signal.source_at or signal.received_at
             if identity is not None:
-                if identity in track.recent or kept_before(track.id, identity):
+                if identity in track.recent or (before and (track.id, identity) in before):
                     applied.duplicates += 1
                     continue
                 track.recent.add(identity)
+            at = signal.source_at or signal.received_at
             applied.values[track.settings.id] = (value, at, signal.received_at, signal.quality)
             charted = take(track, value, at)
             changed[track.id] = track

@@ -181,6 +181,7 @@ def test_several_rules_read_one_message_and_one_may_fail(clock):
 def test_the_time_of_arrival_is_the_clock_s(intake, clock):
     take(intake, 1)
     clock.advance(3)
+    intake.arrive()
     take(intake, 2)
     first, second = intake.batch().signals
     assert (second.received_at - first.received_at).total_seconds() == 3

@@ -12,7 +12,6 @@ from agent.clock import Clock
 from agent.collectors.mqtt.reader import Reader, Taken
 from agent.collectors.mqtt.settings import BrokerSettings
 from agent.errors import BadSignal
-from agent.model import Signal
 
 BATCH = 500
 """Messages after which a batch is handed over although more may wait: a commit may as well begin."""
@@ -29,11 +28,9 @@ class Token:
 
 
 @dataclass(slots=True, eq=False)
-class Batch:
+class Batch(Taken):
     """What came in at once: `messages` counts all of them, `tokens` are those of QoS 1."""
 
-    signals: list[Signal] = field(default_factory=list)
-    bad: list[BadSignal] = field(default_factory=list)
     tokens: list[Token] = field(default_factory=list)
     messages: int = 0
 
@@ -52,6 +49,7 @@ class Intake:
         self._full_since: float | None = None
         self.turned_away = False
         """A message of this connection was neither taken nor acknowledged; only a new connection brings it back."""
+        self._now = clock.now()
         self.dropped = 0
         """QoS 0 messages for which there was no room; they have no second time."""
 
@@ -67,6 +65,10 @@ class Intake:
     def disconnected(self) -> None:
         """The connection is gone: what becomes durable now is acknowledged when it comes again."""
         self._live = False
+
+    def arrive(self) -> None:
+        """What is taken from now on was received now. Called before each read: asking the time for each is dear."""
+        self._now = self._clock.now()
 
     def take(self, mid: int, qos: int, dup: bool, topic: str | None, payload: bytes) -> int | None:
         """Take a message in; `topic` is None if it was not UTF-8. Never raises, whatever the message holds.
@@ -91,7 +93,7 @@ class Intake:
         if topic is None:
             batch.bad.append(BadSignal("bad_topic", repr(payload[:100])))
         elif not topic.startswith("$"):  # those are the broker's own
-            self.add(self._reader.take(topic, payload, self._clock.now()))
+            self._reader.read(topic, payload, self._now, batch)
         return None
 
     def add(self, taken: Taken) -> None:
@@ -130,6 +132,10 @@ class Intake:
     def full(self) -> bool:
         """There is no room for another message."""
         return self._held >= self._cap
+
+    def room(self) -> int:
+        """How many messages may be read now; one that is turned away for want of room counts too."""
+        return self._cap - self._held if self._held < self._cap else BATCH
 
     def roomy(self) -> bool:
         """There is room again, enough for what was turned away."""

@@ -24,6 +24,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.clock import Clock
 from agent.collectors.mqtt.intake import BATCH, Batch, Intake
+from agent.collectors.mqtt.line import Line, LineClient, Malformed, Take, drain, works
 from agent.collectors.mqtt.reader import Outgoing, Reader, Taken
 from agent.collectors.mqtt.settings import BrokerSettings
 
@@ -57,6 +58,7 @@ class Link:
         self._button.setblocking(False)
         self._stopping = self._accepted = self._ended = False
         self._seen = 0
+        self._most = 16 * settings.max_payload_bytes + 65536
 
     def release(self, batch: Batch) -> None:
         """The batch is durable: acknowledge it. From any thread."""
@@ -91,7 +93,7 @@ class Link:
     def _client(self) -> Client:
         s = self._settings
         five = s.protocol == "5"
-        client = Client(
+        client = (LineClient if works() else Client)(
             CallbackAPIVersion.VERSION2,
             client_id=s.client_id,
             clean_session=None if five else self._reader.clean_session,
@@ -99,6 +101,8 @@ class Link:
             reconnect_on_failure=False,
             manual_ack=True,
         )
+        if isinstance(client, LineClient):
+            client.most = self._most
         client.connect_timeout = s.connect_timeout_s
         if s.username is not None:
             client.username_pw_set(s.username, self._password)
@@ -118,7 +122,7 @@ class Link:
         wish = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         wish.SessionExpiryInterval = 0 if self._reader.clean_session else s.session_expiry_s
         wish.ReceiveMaximum = s.max_inflight
-        wish.MaximumPacketSize = 16 * s.max_payload_bytes + 65536  # what is beyond the broker does not even send
+        wish.MaximumPacketSize = self._most  # what is beyond the broker does not even send
         client.connect(s.host, s.port, s.keepalive_s, clean_start=self._reader.clean_session, properties=wish)
 
     def _connection(self) -> bool:
@@ -180,22 +184,39 @@ class Link:
         sock = client.socket()
         if sock is None:
             return False
+        line = client.line if isinstance(client, LineClient) else None
         reading = self._intake.may_read()
+        writing = client.want_write() or (line is not None and line.unsent)
+        held = line is not None and reading and (line.waiting or line.buffered())
         poll = select.poll()  # select() fails for file descriptors above 1023
         poll.register(self._bell, select.POLLIN)
-        poll.register(sock.fileno(), select.POLLIN * reading | select.POLLOUT * client.want_write())
-        ready = dict(poll.poll(1000))
+        poll.register(sock.fileno(), select.POLLIN * reading | select.POLLOUT * writing)
+        ready = dict(poll.poll(0 if held else 1000))
         if self._bell.fileno() in ready:
             self._acknowledge(client)
-        if ready.get(sock.fileno(), 0) & ~select.POLLOUT:
-            self._read(client)
+        if held or ready.get(sock.fileno(), 0) & ~select.POLLOUT:
+            self._intake.arrive()
+            self._read(client, line)
         self._say(self._reader.tick(self._clock.now()))
         self._publish(client, self._reader.outgoing())
+        if line is not None:
+            line.flush()
         if client.want_write():
             client.loop_write()
         return client.loop_misc() == MQTTErrorCode.MQTT_ERR_SUCCESS
 
-    def _read(self, client: Client) -> None:
+    def _read(self, client: Client, line: Line | None) -> None:
+        """What there is to read, a batch at most."""
+        if line is None:
+            self._read_each(client)
+        else:
+            self._read_bulk(client, line)
+        self._say(None)
+        if dropped := self._intake.dropped:
+            self._intake.dropped = 0
+            self._report("dropped", str(dropped))
+
+    def _read_each(self, client: Client) -> None:
         """Packets until the socket is dry. loop_read takes one a call and does not say whether there was one."""
         for _ in range(BATCH):
             seen = self._seen
@@ -203,10 +224,24 @@ class Link:
                 break
             if not self._intake.may_read():
                 break
-        self._say(None)
-        if dropped := self._intake.dropped:
-            self._intake.dropped = 0
-            self._report("dropped", str(dropped))
+
+    def _read_bulk(self, client: Client, line: Line) -> None:
+        try:
+            line.receive(self._taker(client, line), lambda: drain(client, line), self._intake.room())
+        except Malformed as error:
+            self._end("malformed", str(error))
+            line.close()
+            client.loop_read()  # lets paho see that the connection is over
+
+    def _taker(self, client: Client, line: Line) -> Take:
+        take = self._intake.take
+
+        def taken(mid: int, qos: int, dup: bool, topic: str | None, payload: bytes) -> None:
+            owed = take(mid, qos, dup, topic, payload)
+            if owed is not None:
+                line.acknowledge((owed,))
+
+        return taken
 
     def _say(self, more: Taken | None) -> None:
         """Hand over what was taken, and `more`."""
@@ -223,8 +258,11 @@ class Link:
         with suppress(BlockingIOError):
             self._bell.recv(4096)
         while self._released:
-            for mid in self._intake.free(self._released.popleft()):
-                if client is not None:  # it is None only between connections, when free() gives nothing
+            mids = self._intake.free(self._released.popleft())
+            if isinstance(client, LineClient) and client.line is not None:
+                client.line.acknowledge(mids)
+            elif client is not None:  # it is None only between connections, when free() gives nothing
+                for mid in mids:
                     client.ack(mid, 1)
 
     def _rest(self, seconds: float) -> None:

@@ -52,6 +52,12 @@ class Reader:
         """Read a message. Never raises."""
         raise NotImplementedError
 
+    def read(self, topic: str, payload: bytes, received_at: datetime, into: Taken) -> None:
+        """The same, put to what was read before. Topics does without the object between: it costs like JSON."""
+        taken = self.take(topic, payload, received_at)
+        into.signals += taken.signals
+        into.bad += taken.bad
+
     def will(self, now: datetime) -> Outgoing | None:
         """The last will of the connection that is about to be made."""
         return None
@@ -90,15 +96,19 @@ class Topics(Reader):
         return sorted({rule.filter for rule in self._rules})
 
     def take(self, topic: str, payload: bytes, received_at: datetime) -> Taken:
-        rules, taken = self._rules_of(topic), Taken()
+        taken = Taken()
+        self.read(topic, payload, received_at, taken)
+        return taken
+
+    def read(self, topic: str, payload: bytes, received_at: datetime, into: Taken) -> None:
+        rules = self._by_topic.get(topic) or self._rules_of(topic)
         if not rules:
-            taken.bad.append(BadSignal("unexpected_topic", topic))
+            into.bad.append(BadSignal("unexpected_topic", topic))
         for rule in rules:
             try:
-                taken.signals += decode(rule, topic, payload, received_at)
+                into.signals += decode(rule, topic, payload, received_at)
             except BadSignal as bad:
-                taken.bad.append(bad)
-        return taken
+                into.bad.append(bad)
 
     def _rules_of(self, topic: str) -> list[Rule]:
         rules = self._by_topic.get(topic)

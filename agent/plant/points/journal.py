@@ -6,10 +6,12 @@ write-ahead log with 1,000 streams. A row appended here is about 100 bytes, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
+
+from agent.store.bulk import in_bulk, write_bulk
 
 Row = tuple[Any, ...]
 """stream, identity, received_at (µs), seq (None: no point yet), at (µs), y, dispersion, n, values, rules, mark, limit
@@ -19,7 +21,7 @@ FOLD_ROWS = 2000
 """Rows folded in one transaction: some 10 ms, for which others wait."""
 
 _POINT = 'seq, at, y, dispersion, n, "values", rules, mark, limit_version'
-_INSERT = f"INSERT INTO journal (stream, identity, received_at, {_POINT}) VALUES ({', '.join('?' * 12)})"  # noqa: S608
+_INSERT = f"INSERT INTO journal (stream, identity, received_at, {_POINT}) VALUES {{rows}}"  # noqa: S608
 _FOLD = (
     f"INSERT INTO point (stream, {_POINT}) SELECT stream, {_POINT} FROM journal "  # noqa: S608
     "WHERE stream BETWEEN ? AND ? AND seq IS NOT NULL ORDER BY stream, seq",
@@ -27,20 +29,20 @@ _FOLD = (
     "WHERE stream BETWEEN ? AND ? AND identity IS NOT NULL ORDER BY stream, identity",
     "DELETE FROM journal WHERE stream BETWEEN ? AND ?",
 )
-_LOOK = "SELECT 1 FROM sample_seen WHERE stream = ? AND identity = ?"
+_LOOK = (
+    "SELECT seen.stream, seen.identity FROM (VALUES {rows}) AS asked CROSS JOIN sample_seen AS seen "
+    "ON seen.stream = asked.column1 AND seen.identity = asked.column2"
+)
 
 
 def append(conn: Connection, rows: Sequence[Row]) -> None:
     """Keep samples, in the order of each stream."""
-    if rows:
-        conn.exec_driver_sql(_INSERT, list(rows))
+    write_bulk(conn, _INSERT, rows)
 
 
-def lookup(conn: Connection) -> Callable[[int, str], bool]:
-    """Whether a folded sample of a stream has this identity; for the present transaction. Two microseconds a question,
-    which is why it goes past SQLAlchemy to the driver's own cursor."""
-    execute = conn.connection.cursor().execute
-    return lambda stream, identity: execute(_LOOK, (stream, identity)).fetchone() is not None
+def folded(conn: Connection, asked: Sequence[tuple[int, str]]) -> set[tuple[int, str]]:
+    """Which of these (stream, identity) are known from samples that were folded."""
+    return {(row[0], row[1]) for result in in_bulk(conn, _LOOK, asked) for row in result}
 
 
 def fold(conn: Connection, first: int, last: int) -> None:

@@ -22,7 +22,16 @@ from agent.spc.limits import Limits
 from agent.spc.severity import Severity, severities, split, watched
 from agent.spc.specification import Specification
 from agent.spc.subgroups import Subgroups
+from agent.store.bulk import write_bulk
 
+# at a start these are asked for each of a thousand characteristics: as text, for the expressions cost ten times as much
+_NEWEST_LIMITS = "SELECT * FROM limit_version WHERE characteristic = ? ORDER BY version DESC LIMIT 1"
+_STREAM = "SELECT * FROM stream WHERE characteristic = ? AND name = ?"
+_HISTORY = "SELECT y, dispersion FROM point WHERE stream = ? AND seq > ? ORDER BY seq DESC LIMIT ?"
+_SAVE = (
+    "UPDATE stream SET seq = column2, open = column3, reset_seq = column4, limit_version = column5, "
+    "episode = column6, clean = column7 FROM (VALUES {rows}) AS stands WHERE id = column1"
+)
 REARM = 5
 """Points in order after which an episode of violations is over."""
 
@@ -85,12 +94,7 @@ class Charted:
 
 def limits_of(conn: Connection, now: datetime, settings: CharacteristicSettings) -> Limits:
     """The limits in force; what the file says becomes a new immutable version when it differs from the newest."""
-    newest = conn.execute(
-        select(limit_version)
-        .where(limit_version.c.characteristic == settings.id)
-        .order_by(limit_version.c.version.desc())
-        .limit(1)
-    ).first()
+    newest = conn.exec_driver_sql(_NEWEST_LIMITS, (settings.id,)).first()
     given = settings.limits
     wanted = (settings.chart, settings.n, given.center, given.sigma)
     if newest is None or (newest.chart, newest.n, newest.center, newest.sigma) != wanted:
@@ -106,9 +110,7 @@ def limits_of(conn: Connection, now: datetime, settings: CharacteristicSettings)
 
 def load_track(conn: Connection, settings: CharacteristicSettings, name: str, limits: Limits) -> Track:
     """A track as the store has it, its chart replayed; a new one if there is none. New limits clear the runs."""
-    row = conn.execute(
-        select(stream).where(stream.c.characteristic == settings.id, stream.c.name == name)
-    ).first()  # fmt: skip
+    row = conn.exec_driver_sql(_STREAM, (settings.id, name)).first()
     if row is None:
         values: dict[str, Any] = {"seq": 0, "open": [], "reset_seq": 0, "episode": None, "clean": 0}
         added = conn.execute(
@@ -116,7 +118,8 @@ def load_track(conn: Connection, settings: CharacteristicSettings, name: str, li
         )
         row_id = added.inserted_primary_key[0] if added.inserted_primary_key else 0
     else:
-        row_id, values = row.id, {k: getattr(row, k) for k in ("seq", "open", "reset_seq", "episode", "clean")}
+        row_id, values = row.id, {k: getattr(row, k) for k in ("seq", "reset_seq", "episode", "clean")}
+        values["open"] = orjson.loads(row.open)
         if row.limit_version != limits.version:
             values |= {"reset_seq": row.seq, "open": []}
     severity = severities({rule: how for rule, how in settings.rules.items() if rule != SPREAD})
@@ -127,13 +130,9 @@ def load_track(conn: Connection, settings: CharacteristicSettings, name: str, li
     groups.restore(values.pop("open"))
     specification = Specification(settings.lsl, settings.usl)
     track = Track(row_id, settings, name, chart, severity, spread, specification, groups, limits.version, **values)
-    history = conn.execute(
-        select(point.c.y, point.c.dispersion)
-        .where(point.c.stream == row_id, point.c.seq > track.reset_seq)
-        .order_by(point.c.seq.desc())
-        .limit(chart.memory)
-    ).all()
-    chart.replay([(r.y, r.dispersion) for r in reversed(history)])
+    if track.seq > track.reset_seq:
+        history = conn.exec_driver_sql(_HISTORY, (row_id, track.reset_seq, chart.memory)).all()
+        chart.replay([(r.y, r.dispersion) for r in reversed(history)])
     return track
 
 
@@ -176,14 +175,9 @@ def _judge(track: Track, charted: ChartPoint, values: tuple[float, ...], at: dat
 def save(conn: Connection, tracks: Iterable[Track]) -> None:
     """Write where tracks stand, in the transaction of their points."""
     rows = [
-        (t.seq, orjson.dumps(t.groups.open).decode(), t.reset_seq, t.version, t.episode, t.clean, t.id) for t in tracks
+        (t.id, t.seq, orjson.dumps(t.groups.open).decode(), t.reset_seq, t.version, t.episode, t.clean) for t in tracks
     ]
-    if rows:
-        conn.exec_driver_sql(
-            "UPDATE stream SET seq = ?, open = ?, reset_seq = ?, limit_version = ?, episode = ?, clean = ? "
-            "WHERE id = ?",
-            rows,
-        )
+    write_bulk(conn, _SAVE, rows)
 
 
 def newest_points(conn: Connection, characteristic: str, limit: int) -> list[Any]:
