@@ -155,13 +155,8 @@ def test_an_overlong_message_is_one_message_and_its_bytes_are_not_kept() -> None
 
 
 def test_other_packets_are_paho_s_in_their_place() -> None:
-    data = (
-        publish(b"a", b"1", 1)
-        + b"\xd0\x00"
-        + publish(b"a", b"2", 2)
-        + b"\x62\x02\x00\x09"
-        + publish(b"q", b"3", 3, 0x04)
-    )
+    pubrel = b"\x62\x02\x00\x09"
+    data = publish(b"a", b"1", 1) + b"\xd0\x00" + publish(b"a", b"2", 2) + pubrel + publish(b"q", b"3", 3, 0x04)
     others: list[bytes] = []
     taken = read(Line(Cut(data, []), False, MOST), others)
     assert [m[4] for m in taken] == [b"1", b"2"]
