@@ -213,6 +213,7 @@ class Pipeline:
             settings = self._settings[characteristic]
             limits = limits_of(conn, self._clock.now(), settings)
             track = self._tracks[characteristic, stream] = load_track(conn, settings, stream, limits)
+            track.moved = True
             save(conn, (track,))
         return track
 

@@ -27,6 +27,8 @@ _FOLD = (
     "WHERE stream BETWEEN ? AND ? AND seq IS NOT NULL ORDER BY stream, seq",
     "INSERT OR IGNORE INTO sample_seen (stream, identity, at) SELECT stream, identity, received_at FROM journal "
     "WHERE stream BETWEEN ? AND ? AND identity IS NOT NULL ORDER BY stream, identity",
+    "UPDATE stream SET seq = newest.seq FROM (SELECT stream, max(seq) AS seq FROM journal "
+    "WHERE stream BETWEEN ? AND ? AND seq IS NOT NULL GROUP BY stream) AS newest WHERE id = newest.stream",
     "DELETE FROM journal WHERE stream BETWEEN ? AND ?",
 )
 _LOOK = (

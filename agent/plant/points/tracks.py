@@ -55,6 +55,8 @@ class Track:
     episode: str | None
     """When the running episode of violations began (ISO time)."""
     clean: int
+    moved: bool = False
+    """More than `seq` changed since it was saved; `seq` alone follows from the points."""
     recent: set[str] = field(default_factory=set)
     """Identities of samples that wait in the journal."""
 
@@ -140,19 +142,24 @@ def gap(track: Track) -> None:
     """A value that should have been there is not: the runs start anew."""
     track.chart.reset()
     track.reset_seq = track.seq
+    track.moved = True
 
 
 def take(track: Track, value: float, at: datetime) -> Charted | None:
     """Take one value; returns the point if it completed one. Raises ValueError for a value that is no number."""
     values = track.groups.push(value)
+    if track.settings.n > 1:
+        track.moved = True
     return None if values is None else _judge(track, track.chart.push(values), values, at)
 
 
 def _judge(track: Track, charted: ChartPoint, values: tuple[float, ...], at: datetime) -> Charted:
     track.seq += 1
-    beyond = next((side for v in values if (side := track.specification.check(v))), None)
+    check = track.specification.check
+    beyond = check(charted.y) if len(values) == 1 else next((side for v in values if (side := check(v))), None)
     if not (charted.flags or charted.dispersion_flags or beyond or track.episode):  # nearly always
         return Charted(track.seq, at, charted.y, charted.dispersion, values, (), (), (), None, None)
+    track.moved = True
     found = split(charted.flags, track.severity)
     spread = tuple(f"R-{rule}" for rule in charted.dispersion_flags)
     ticket_rules = (*found.ticket, *(spread if track.spread is Severity.TICKET else ()))
@@ -173,10 +180,12 @@ def _judge(track: Track, charted: ChartPoint, values: tuple[float, ...], at: dat
 
 
 def save(conn: Connection, tracks: Iterable[Track]) -> None:
-    """Write where tracks stand, in the transaction of their points."""
-    rows = [
-        (t.id, t.seq, orjson.dumps(t.groups.open).decode(), t.reset_seq, t.version, t.episode, t.clean) for t in tracks
-    ]
+    """Write where tracks stand, in the transaction of their points; where only `seq` moved, a fold writes it."""
+    rows = []
+    for t in tracks:
+        if t.moved:
+            t.moved = False
+            rows.append((t.id, t.seq, orjson.dumps(t.groups.open).decode(), t.reset_seq, t.version, t.episode, t.clean))
     write_bulk(conn, _SAVE, rows)
 
 
