@@ -45,7 +45,7 @@ class Attention(StrEnum):
     NOW = "now"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Signal:
     """One value as a device said it.
 

@@ -111,6 +111,25 @@ sample_seen = Table(
     sqlite_with_rowid=False,
 )
 
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("stream", Integer, nullable=False),
+    Column("identity", Text, comment="as in sample_seen; null: nothing to know it by"),
+    Column("received_at", Moment, nullable=False),
+    Column("seq", Integer, comment="null: the sample waits in an open subgroup"),
+    Column("at", Moment),
+    Column("y", Float),
+    Column("dispersion", Float),
+    Column("n", Integer),
+    Column("values", Json),
+    Column("rules", Json),
+    Column("mark", Text),
+    Column("limit_version", Integer),
+    comment="samples as they came; folded in bulk into point and sample_seen (plant/points/journal.py)",
+)
+
 latch = Table(
     "latch",
     metadata,

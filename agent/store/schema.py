@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 from agent.errors import ConfigError
 from agent.store.engine import driver
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration; a test compares it with the files."""
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from agent.clock import ManualClock
 from agent.collectors.mqtt.intake import Intake
+from agent.collectors.mqtt.reader import Topics
 from agent.collectors.mqtt.settings import MqttSettings
 
 
@@ -24,7 +25,7 @@ def make(clock, topics=({"filter": "a/+"},), **over):
     settings = MqttSettings.model_validate(
         {"type": "mqtt", "client_id": "c", "topics": list(topics), "max_inflight": 2, "keepalive_s": 30} | over
     )
-    intake = Intake("coater", settings, clock)
+    intake = Intake(settings, clock, Topics("coater", settings))
     intake.connected(False)
     return intake
 
@@ -180,6 +181,7 @@ def test_several_rules_read_one_message_and_one_may_fail(clock):
 def test_the_time_of_arrival_is_the_clock_s(intake, clock):
     take(intake, 1)
     clock.advance(3)
+    intake.arrive()
     take(intake, 2)
     first, second = intake.batch().signals
     assert (second.received_at - first.received_at).total_seconds() == 3

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 AGENT = ROOT / "agent"
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 BROAD_EXCEPT = {
+    "collectors/mqtt/line.py": "works: whatever a later paho does to the fast way, the other way is there",
     "lifecycle.py": "supervise: a collector's bug must not end the process",
     "relay/deliver.py": "settle: a sink's bug must not stop the other lanes",
     "store/write.py": "nothing is decided there: what was caught is raised in the caller that waits",

@@ -4,9 +4,10 @@ import asyncio
 import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from agent.clock import ManualClock
 from agent.deadlines.settings import DeadlineSettings
@@ -16,6 +17,7 @@ from agent.model import Actor, Quality, Signal
 from agent.outbox.queue import balance
 from agent.outbox.rows import outbox
 from agent.pipeline import Pipeline
+from agent.plant.points import journal
 from agent.plant.rows import limit_version, point
 from agent.plant.settings import CharacteristicSettings, SiteSettings
 from agent.records.tickets.model import State
@@ -68,6 +70,11 @@ class Line:
 
     async def __aexit__(self, *_: object) -> None:
         self.store.close()
+
+    async def points(self) -> list[Any]:
+        await self.pipeline.fold()
+        with self.store.read() as conn:
+            return list(conn.execute(select(point).order_by(point.c.stream, point.c.seq)))
 
     async def again(self) -> None:
         await self.__aexit__()
@@ -176,10 +183,9 @@ def test_flags_are_those_of_an_uninterrupted_run_wherever_it_restarts(line: Line
                     await line.again()
                 assert line.pipeline.live["width"].points[-1].y == values[i]
             found: dict[str, list[int]] = {}
-            with line.store.read() as conn:
-                for row in conn.execute(select(point).order_by(point.c.seq)):
-                    for name in row.rules or ():
-                        found.setdefault(name, []).append(row.seq - 1)
+            for row in await line.points():
+                for name in row.rules or ():
+                    found.setdefault(name, []).append(row.seq - 1)
             return found
 
     found = {k: v for k, v in asyncio.run(main()).items() if not k.startswith("R-")}
@@ -205,8 +211,7 @@ def test_a_failed_commit_leaves_no_trace_in_memory(line: Line, monkeypatch: pyte
             monkeypatch.setattr(line.pipeline, "_occur", occur)
             await line.say(101)
             (ticket,) = line.tickets_now()
-            with line.store.read() as conn:
-                assert conn.execute(select(func.max(point.c.seq))).scalar_one() == 8
+            assert [row.seq for row in await line.points()] == list(range(1, 9))
             assert ticket.rules == ("W4",)
 
     asyncio.run(main())
@@ -338,7 +343,8 @@ def test_what_a_full_disk_does_not_take_is_not_acknowledged(line: Line) -> None:
                     refused += 1
             assert kept and refused
             with line.store.read() as conn:
-                assert conn.execute(select(func.count()).select_from(point)).scalar_one() == kept
+                rows = conn.exec_driver_sql("SELECT (SELECT count(*) FROM point) + (SELECT count(*) FROM journal)")
+                assert rows.scalar_one() == kept
             assert line.metrics.get("andon_pipeline_failures_total") == 0
 
     asyncio.run(main())
@@ -362,5 +368,63 @@ def test_a_number_no_chart_can_take_is_bad_and_holds_nothing_up(tmp_path: Path) 
             await line.say(1e150)
             assert line.pipeline.live["width"].quality is Quality.BAD
             assert 'andon_signals_unplottable_total{source="b"} 1' in line.metrics.render()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("between", ["nothing", "fold", "restart", "fold and restart"])
+def test_a_sample_is_known_wherever_it_is_kept(line: Line, between: str) -> None:
+    """In the journal, in its stream's place, and after a restart; by its id, or by its time and value."""
+
+    async def main() -> None:
+        async with line:
+            by_id, by_time = line.signal(131), line.signal(132, id=None)
+            await line.pipeline.emit([by_id, by_time, by_id])
+            if "fold" in between:
+                await line.pipeline.fold()
+            if "restart" in between:
+                await line.again()
+            await line.pipeline.emit([by_time, by_id])
+            assert [row.y for row in await line.points()] == [131, 132]
+            assert line.tickets_now()[0].occurrences == 2
+            await line.pipeline.emit([by_time, by_id])
+            assert len(await line.points()) == 2
+
+    asyncio.run(main())
+
+
+def test_a_fold_moves_every_sample_and_nobody_waits_for_all_of_them(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(journal, "FOLD_ROWS", 3)
+    names = [f"c{i}" for i in range(5)]
+    line = Line(tmp_path, ManualClock(START), *(WIDTH.model_copy(update={"id": n, "tag": n}) for n in names))
+
+    async def main() -> None:
+        async with line:
+            for value in (99, 100, 101):
+                await line.pipeline.emit([Signal("b", n, value, START, START, id=f"{n}{value}") for n in names])
+            before, line_up = line.store.commits, line.pipeline.unfolded
+            points = await line.points()
+            assert (line_up, line.pipeline.unfolded) == (15, 0)
+            assert [(row.stream, row.seq, row.y) for row in points] == [
+                (s, i + 1, 99 + i) for s in range(1, 6) for i in range(3)
+            ]
+            assert line.store.commits - before == 5, "a slice of streams each"
+            with line.store.read() as conn:
+                assert journal.waiting(conn) == []
+
+    asyncio.run(main())
+
+
+def test_a_fold_that_was_not_kept_changes_nothing(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with line:
+            await line.say(*[101] * 7)
+            monkeypatch.setattr(journal, "_FOLD", (*journal._FOLD, "INSERT INTO meta (key) VALUES (?, ?)"))
+            with pytest.raises(Exception, match="2 values for 1 columns"):
+                await line.pipeline.fold()
+            monkeypatch.undo()
+            await line.say(101)
+            assert line.tickets_now()[0].rules == ("W4",), "the eighth on one side"
+            assert [row.seq for row in await line.points()] == list(range(1, 9))
 
     asyncio.run(main())

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from paho.mqtt.client import topic_matches_sub
-
 from agent.clock import Clock
-from agent.collectors.mqtt.decode import Rule, decode
-from agent.collectors.mqtt.settings import MqttSettings
+from agent.collectors.mqtt.reader import Reader, Taken
+from agent.collectors.mqtt.settings import BrokerSettings
 from agent.errors import BadSignal
-from agent.model import Signal
 
 BATCH = 500
 """Messages after which a batch is handed over although more may wait: a commit may as well begin."""
-_KNOWN_TOPICS = 10_000
 
 
 @dataclass(slots=True, eq=False)
@@ -32,11 +28,9 @@ class Token:
 
 
 @dataclass(slots=True, eq=False)
-class Batch:
+class Batch(Taken):
     """What came in at once: `messages` counts all of them, `tokens` are those of QoS 1."""
 
-    signals: list[Signal] = field(default_factory=list)
-    bad: list[BadSignal] = field(default_factory=list)
     tokens: list[Token] = field(default_factory=list)
     messages: int = 0
 
@@ -44,12 +38,10 @@ class Batch:
 class Intake:
     """Takes messages while there is room (twice the receive maximum: brokers overshoot it), turns away the rest."""
 
-    def __init__(self, name: str, settings: MqttSettings, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, settings: BrokerSettings, clock: Clock, reader: Reader) -> None:
+        self._clock, self._reader = clock, reader
         self._patience_s = settings.keepalive_s / 2
         self._cap = 2 * settings.max_inflight
-        self._rules = [Rule.of(name, rule, settings.max_payload_bytes) for rule in settings.topics]
-        self._by_topic: dict[str, list[Rule]] = {}
         self._owed: dict[int, Token] = {}  # by packet id, which has 16 bits: bounded
         self._batch = Batch()
         self._connection = self._held = 0
@@ -57,6 +49,7 @@ class Intake:
         self._full_since: float | None = None
         self.turned_away = False
         """A message of this connection was neither taken nor acknowledged; only a new connection brings it back."""
+        self._now = clock.now()
         self.dropped = 0
         """QoS 0 messages for which there was no room; they have no second time."""
 
@@ -72,6 +65,10 @@ class Intake:
     def disconnected(self) -> None:
         """The connection is gone: what becomes durable now is acknowledged when it comes again."""
         self._live = False
+
+    def arrive(self) -> None:
+        """What is taken from now on was received now. Called before each read: asking the time for each is dear."""
+        self._now = self._clock.now()
 
     def take(self, mid: int, qos: int, dup: bool, topic: str | None, payload: bytes) -> int | None:
         """Take a message in; `topic` is None if it was not UTF-8. Never raises, whatever the message holds.
@@ -96,33 +93,20 @@ class Intake:
         if topic is None:
             batch.bad.append(BadSignal("bad_topic", repr(payload[:100])))
         elif not topic.startswith("$"):  # those are the broker's own
-            self._read(topic, payload)
+            self._reader.read(topic, payload, self._now, batch)
         return None
 
-    def _read(self, topic: str, payload: bytes) -> None:
-        batch, now, rules = self._batch, self._clock.now(), self._rules_of(topic)
-        if not rules:
-            batch.bad.append(BadSignal("unexpected_topic", topic))
-        for rule in rules:
-            try:
-                batch.signals += decode(rule, topic, payload, now)
-            except BadSignal as bad:
-                batch.bad.append(bad)
-
-    def _rules_of(self, topic: str) -> list[Rule]:
-        rules = self._by_topic.get(topic)
-        if rules is None:
-            if len(self._by_topic) >= _KNOWN_TOPICS:
-                self._by_topic.clear()
-            rules = [rule for rule in self._rules if topic_matches_sub(_plain(rule.filter), topic)]
-            self._by_topic[topic] = rules
-        return rules
+    def add(self, taken: Taken) -> None:
+        """Put what no message brought to the batch."""
+        self._batch.signals += taken.signals
+        self._batch.bad += taken.bad
 
     def batch(self) -> Batch | None:
         """What was taken since the last call, None if nothing."""
-        if not self._batch.messages:
+        batch = self._batch
+        if not (batch.messages or batch.signals or batch.bad):
             return None
-        batch, self._batch = self._batch, Batch()
+        self._batch = Batch()
         return batch
 
     def free(self, batch: Batch) -> list[int]:
@@ -149,6 +133,10 @@ class Intake:
         """There is no room for another message."""
         return self._held >= self._cap
 
+    def room(self) -> int:
+        """How many messages may be read now; one that is turned away for want of room counts too."""
+        return self._cap - self._held if self._held < self._cap else BATCH
+
     def roomy(self) -> bool:
         """There is room again, enough for what was turned away."""
         return self._held <= self._cap // 2
@@ -165,8 +153,3 @@ class Intake:
         if self._full_since is None:
             self._full_since = now
         return now - self._full_since > self._patience_s
-
-
-def _plain(topic_filter: str) -> str:
-    """The filter without $share/group/ (MQTT 5 §4.8.2)."""
-    return topic_filter.split("/", 2)[2] if topic_filter.startswith("$share/") else topic_filter

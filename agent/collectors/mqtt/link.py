@@ -12,7 +12,7 @@ import random
 import select
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -24,7 +24,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.clock import Clock
 from agent.collectors.mqtt.intake import BATCH, Batch, Intake
-from agent.collectors.mqtt.settings import MqttSettings
+from agent.collectors.mqtt.line import Line, LineClient, Malformed, Take, drain, works
+from agent.collectors.mqtt.reader import Outgoing, Reader, Taken
+from agent.collectors.mqtt.settings import BrokerSettings
 
 _FIRST_PAUSE_S = 0.5
 _STABLE_S = 10.0
@@ -40,22 +42,23 @@ class Link:
 
     def __init__(
         self,
-        name: str,
-        settings: MqttSettings,
+        settings: BrokerSettings,
         password: str | None,
         clock: Clock,
+        reader: Reader,
         deliver: Callable[[Batch], object],
         report: Callable[[str, str], object],
     ) -> None:
         self._settings, self._password, self._clock = settings, password, clock
-        self._deliver, self._report = deliver, report
-        self._intake = Intake(name, settings, clock)
+        self._deliver, self._report, self._reader = deliver, report, reader
+        self._intake = Intake(settings, clock, reader)
         self._released: deque[Batch] = deque()
         self._bell, self._button = socket.socketpair()
         self._bell.setblocking(False)
         self._button.setblocking(False)
         self._stopping = self._accepted = self._ended = False
         self._seen = 0
+        self._most = 16 * settings.max_payload_bytes + 65536
 
     def release(self, batch: Batch) -> None:
         """The batch is durable: acknowledge it. From any thread."""
@@ -90,17 +93,21 @@ class Link:
     def _client(self) -> Client:
         s = self._settings
         five = s.protocol == "5"
-        client = Client(
+        client = (LineClient if works() else Client)(
             CallbackAPIVersion.VERSION2,
             client_id=s.client_id,
-            clean_session=None if five else False,
+            clean_session=None if five else self._reader.clean_session,
             protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,
             manual_ack=True,
         )
+        if isinstance(client, LineClient):
+            client.most = self._most
         client.connect_timeout = s.connect_timeout_s
         if s.username is not None:
             client.username_pw_set(s.username, self._password)
+        if (will := self._reader.will(self._clock.now())) is not None:
+            client.will_set(will.topic, will.payload, will.qos, will.retain)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
@@ -113,10 +120,10 @@ class Link:
             client.connect(s.host, s.port, s.keepalive_s)
             return
         wish = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        wish.SessionExpiryInterval = s.session_expiry_s
+        wish.SessionExpiryInterval = 0 if self._reader.clean_session else s.session_expiry_s
         wish.ReceiveMaximum = s.max_inflight
-        wish.MaximumPacketSize = 16 * s.max_payload_bytes + 65536  # what is beyond the broker does not even send
-        client.connect(s.host, s.port, s.keepalive_s, clean_start=False, properties=wish)
+        wish.MaximumPacketSize = self._most  # what is beyond the broker does not even send
+        client.connect(s.host, s.port, s.keepalive_s, clean_start=self._reader.clean_session, properties=wish)
 
     def _connection(self) -> bool:
         """One connection from CONNECT to its end. True if the next shall follow at once: there is room again, and it
@@ -141,6 +148,8 @@ class Link:
             self._acknowledge(client)
             self._intake.disconnected()
             self._ended = True
+            if self._accepted:
+                self._say(self._reader.lost(self._clock.now()))
             self._leave(client)
 
     def _leave(self, client: Client) -> None:
@@ -153,6 +162,8 @@ class Link:
         if sock is None:
             return
         with socket.socket(fileno=os.dup(sock.fileno())) as line:
+            if self._accepted:
+                self._publish(client, self._reader.farewell(self._clock.now()))
             client.disconnect()
             sock.close()
             until = self._clock.monotonic() + 1.0 * self._accepted
@@ -173,20 +184,39 @@ class Link:
         sock = client.socket()
         if sock is None:
             return False
+        line = client.line if isinstance(client, LineClient) else None
         reading = self._intake.may_read()
+        writing = client.want_write() or (line is not None and line.unsent)
+        held = line is not None and reading and (line.waiting or line.buffered())
         poll = select.poll()  # select() fails for file descriptors above 1023
         poll.register(self._bell, select.POLLIN)
-        poll.register(sock.fileno(), select.POLLIN * reading | select.POLLOUT * client.want_write())
-        ready = dict(poll.poll(1000))
+        poll.register(sock.fileno(), select.POLLIN * reading | select.POLLOUT * writing)
+        ready = dict(poll.poll(0 if held else 1000))
         if self._bell.fileno() in ready:
             self._acknowledge(client)
-        if ready.get(sock.fileno(), 0) & ~select.POLLOUT:
-            self._read(client)
+        if held or ready.get(sock.fileno(), 0) & ~select.POLLOUT:
+            self._intake.arrive()
+            self._read(client, line)
+        self._say(self._reader.tick(self._clock.now()))
+        self._publish(client, self._reader.outgoing())
+        if line is not None:
+            line.flush()
         if client.want_write():
             client.loop_write()
         return client.loop_misc() == MQTTErrorCode.MQTT_ERR_SUCCESS
 
-    def _read(self, client: Client) -> None:
+    def _read(self, client: Client, line: Line | None) -> None:
+        """What there is to read, a batch at most."""
+        if line is None:
+            self._read_each(client)
+        else:
+            self._read_bulk(client, line)
+        self._say(None)
+        if dropped := self._intake.dropped:
+            self._intake.dropped = 0
+            self._report("dropped", str(dropped))
+
+    def _read_each(self, client: Client) -> None:
         """Packets until the socket is dry. loop_read takes one a call and does not say whether there was one."""
         for _ in range(BATCH):
             seen = self._seen
@@ -194,18 +224,45 @@ class Link:
                 break
             if not self._intake.may_read():
                 break
+
+    def _read_bulk(self, client: Client, line: Line) -> None:
+        try:
+            line.receive(self._taker(client, line), lambda: drain(client, line), self._intake.room())
+        except Malformed as error:
+            self._end("malformed", str(error))
+            line.close()
+            client.loop_read()  # lets paho see that the connection is over
+
+    def _taker(self, client: Client, line: Line) -> Take:
+        take = self._intake.take
+
+        def taken(mid: int, qos: int, dup: bool, topic: str | None, payload: bytes) -> None:
+            owed = take(mid, qos, dup, topic, payload)
+            if owed is not None:
+                line.acknowledge((owed,))
+
+        return taken
+
+    def _say(self, more: Taken | None) -> None:
+        """Hand over what was taken, and `more`."""
+        if more is not None:
+            self._intake.add(more)
         if (batch := self._intake.batch()) is not None:
             self._deliver(batch)
-        if dropped := self._intake.dropped:
-            self._intake.dropped = 0
-            self._report("dropped", str(dropped))
+
+    def _publish(self, client: Client, messages: Sequence[Outgoing]) -> None:
+        for message in messages:
+            client.publish(message.topic, message.payload, message.qos, message.retain)
 
     def _acknowledge(self, client: Client | None) -> None:
         with suppress(BlockingIOError):
             self._bell.recv(4096)
         while self._released:
-            for mid in self._intake.free(self._released.popleft()):
-                if client is not None:  # it is None only between connections, when free() gives nothing
+            mids = self._intake.free(self._released.popleft())
+            if isinstance(client, LineClient) and client.line is not None:
+                client.line.acknowledge(mids)
+            elif client is not None:  # it is None only between connections, when free() gives nothing
+                for mid in mids:
                     client.ack(mid, 1)
 
     def _rest(self, seconds: float) -> None:
@@ -223,14 +280,16 @@ class Link:
             return self._end("refused", str(reason))
         self._accepted = True
         self._intake.connected(flags.session_present)
-        filters = sorted({rule.filter for rule in self._settings.topics})
-        client.subscribe([(name, int(self._settings.qos)) for name in filters])
+        self._reader.connected(flags.session_present, self._clock.now())
+        client.subscribe([(name, int(self._settings.qos)) for name in self._reader.filters()])
         self._report("up", "")
 
     def _on_subscribe(self, _client: Client, _data: Any, _mid: int, reasons: list[ReasonCode], _more: Any) -> None:
         for reason in reasons:
             if reason.is_failure:
                 self._report("subscribe_refused", str(reason))
+        if not any(reason.is_failure for reason in reasons):
+            self._reader.subscribed(self._clock.now())
 
     def _on_disconnect(self, _c: Client, _data: Any, _flags: DisconnectFlags, reason: ReasonCode, _more: Any) -> None:
         self._end("disconnected" if self._accepted else "connect_failed", str(reason))

@@ -10,9 +10,9 @@ from sqlalchemy import Connection
 
 from agent.deadlines.settings import DeadlineSettings
 from agent.model import Text, text
+from agent.plant.points.tracks import Charted
 from agent.plant.responsibility import Duty
 from agent.plant.settings import CharacteristicSettings, Name, SiteSettings
-from agent.plant.tracks import Charted
 from agent.records.tickets.model import Opening, State
 from agent.records.tickets.rules import Key, Occurrence
 from agent.records.tickets.service import Setup, Tickets

@@ -18,7 +18,7 @@ DISPERSION_RULES = frozenset({"N1", "N2", "N3", "N4", "W1", "W4"})
 ChartState: TypeAlias = tuple[StreamState, StreamState]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ChartPoint:
     """One plotted point: the statistic, the dispersion (None: there is none), and every rule flagged on each chart."""
 

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, func, select
 from agent.model import Attention, Quality, SourceHealth
 from agent.outbox.courier import LinkState
 from agent.outbox.rows import ACTIVE, outbox
-from agent.plant.live import Live
 from agent.plant.people import Directory
+from agent.plant.points.live import Live
 from agent.plant.settings import Name, Place
 from agent.records.tickets import board
 from agent.records.tickets.model import Ticket

@@ -77,7 +77,8 @@ def counted_once(edge: Book, load: Load) -> list[str]:
     wrong += _differ("violations by API", set(load.caller.accepted), handed_in)
     for name, sent in load.publisher.sent.items():
         points = edge.rows(
-            "SELECT y FROM point JOIN stream ON stream.id = point.stream WHERE characteristic = ? AND mark = 'ticket'",
+            "SELECT y FROM (SELECT stream, y, mark FROM point UNION ALL SELECT stream, y, mark FROM journal) AS kept "
+            "JOIN stream ON stream.id = kept.stream WHERE characteristic = ? AND mark = 'ticket'",
             name,
         )
         charted = Counter(int(row["y"]) - BASE for row in points)

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, update
 
 from agent.outbox.queue import Item, enqueue, void
-from agent.plant.latches import acted
 from agent.plant.people import Directory
+from agent.plant.points.latches import acted
 from agent.records.tickets.messages import OutMessage, messages, voided
 from agent.records.tickets.model import Event, State, Ticket
 from agent.records.tickets.rows import ticket

@@ -14,7 +14,7 @@ from agent.plant.settings import CharacteristicSettings
 SHOWN = 25
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LivePoint:
     """A charted point: the plotted statistic and how it is marked."""
 
