@@ -7,6 +7,7 @@ import pytest
 
 from agent.clock import ManualClock
 from agent.collectors.mqtt.intake import Intake
+from agent.collectors.mqtt.reader import Topics
 from agent.collectors.mqtt.settings import MqttSettings
 
 
@@ -24,7 +25,7 @@ def make(clock, topics=({"filter": "a/+"},), **over):
     settings = MqttSettings.model_validate(
         {"type": "mqtt", "client_id": "c", "topics": list(topics), "max_inflight": 2, "keepalive_s": 30} | over
     )
-    intake = Intake("coater", settings, clock)
+    intake = Intake(settings, clock, Topics("coater", settings))
     intake.connected(False)
     return intake
 

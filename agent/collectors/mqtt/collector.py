@@ -9,27 +9,36 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from agent.clock import Clock
 from agent.collectors.mqtt.intake import Batch
 from agent.collectors.mqtt.link import Link
-from agent.collectors.mqtt.settings import MqttSettings
+from agent.collectors.mqtt.reader import Reader, Topics
+from agent.collectors.mqtt.settings import BrokerSettings, MqttSettings
 from agent.collectors.settings import read_secret
 from agent.errors import AgentError
-from agent.model import Emit, Signal, SourceHealth
+from agent.model import Emit, Quality, Signal, SourceHealth
 
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 
 
-class MqttCollector:
+class BrokerCollector:
     """One broker. At least once: what `emit` did not take is not acknowledged, and the broker delivers it again."""
 
-    def __init__(self, name: str, settings: MqttSettings, clock: Clock, health: SourceHealth) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: BrokerSettings,
+        clock: Clock,
+        health: SourceHealth,
+        reader: Callable[[], Reader],
+    ) -> None:
         self._name, self._settings, self._clock, self._health = name, settings, clock, health
+        self._reader = reader
         self._was_up = False
 
     async def run(self, emit: Emit) -> None:
@@ -40,10 +49,10 @@ class MqttCollector:
         loop = asyncio.get_running_loop()
         batches: asyncio.Queue[Batch] = asyncio.Queue()  # bounded by the link: at most 2 × max_inflight messages
         link = Link(
-            self._name,
             s,
             password,
             self._clock,
+            self._reader(),
             lambda batch: loop.call_soon_threadsafe(batches.put_nowait, batch),
             lambda event, detail: loop.call_soon_threadsafe(self._note, event, detail),
         )
@@ -83,7 +92,9 @@ class MqttCollector:
                 self._health.bad(bad.kind, bad.sample)
         if signals:
             self._health.received += len(signals)
-            self._health.last_data_at = signals[-1].received_at
+        fresh = next((s for s in reversed(signals) if s.quality is not Quality.STALE), None)
+        if fresh is not None:  # that others are dead is no sign of life
+            self._health.last_data_at = fresh.received_at
         return signals
 
     async def _keep(self, emit: Emit, signals: Sequence[Signal]) -> None:
@@ -115,3 +126,10 @@ class MqttCollector:
             log.warning("mqtt %s: %s: %s", self._name, event, detail)
         if event != "subscribe_refused":
             health.state = "down"
+
+
+class MqttCollector(BrokerCollector):
+    """Reads topics by the rules of the configuration file."""
+
+    def __init__(self, name: str, settings: MqttSettings, clock: Clock, health: SourceHealth) -> None:
+        super().__init__(name, settings, clock, health, lambda: Topics(name, settings))

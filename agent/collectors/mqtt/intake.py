@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from paho.mqtt.client import topic_matches_sub
-
 from agent.clock import Clock
-from agent.collectors.mqtt.decode import Rule, decode
-from agent.collectors.mqtt.settings import MqttSettings
+from agent.collectors.mqtt.reader import Reader, Taken
+from agent.collectors.mqtt.settings import BrokerSettings
 from agent.errors import BadSignal
 from agent.model import Signal
 
 BATCH = 500
 """Messages after which a batch is handed over although more may wait: a commit may as well begin."""
-_KNOWN_TOPICS = 10_000
 
 
 @dataclass(slots=True, eq=False)
@@ -44,12 +41,10 @@ class Batch:
 class Intake:
     """Takes messages while there is room (twice the receive maximum: brokers overshoot it), turns away the rest."""
 
-    def __init__(self, name: str, settings: MqttSettings, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, settings: BrokerSettings, clock: Clock, reader: Reader) -> None:
+        self._clock, self._reader = clock, reader
         self._patience_s = settings.keepalive_s / 2
         self._cap = 2 * settings.max_inflight
-        self._rules = [Rule.of(name, rule, settings.max_payload_bytes) for rule in settings.topics]
-        self._by_topic: dict[str, list[Rule]] = {}
         self._owed: dict[int, Token] = {}  # by packet id, which has 16 bits: bounded
         self._batch = Batch()
         self._connection = self._held = 0
@@ -96,33 +91,20 @@ class Intake:
         if topic is None:
             batch.bad.append(BadSignal("bad_topic", repr(payload[:100])))
         elif not topic.startswith("$"):  # those are the broker's own
-            self._read(topic, payload)
+            self.add(self._reader.take(topic, payload, self._clock.now()))
         return None
 
-    def _read(self, topic: str, payload: bytes) -> None:
-        batch, now, rules = self._batch, self._clock.now(), self._rules_of(topic)
-        if not rules:
-            batch.bad.append(BadSignal("unexpected_topic", topic))
-        for rule in rules:
-            try:
-                batch.signals += decode(rule, topic, payload, now)
-            except BadSignal as bad:
-                batch.bad.append(bad)
-
-    def _rules_of(self, topic: str) -> list[Rule]:
-        rules = self._by_topic.get(topic)
-        if rules is None:
-            if len(self._by_topic) >= _KNOWN_TOPICS:
-                self._by_topic.clear()
-            rules = [rule for rule in self._rules if topic_matches_sub(_plain(rule.filter), topic)]
-            self._by_topic[topic] = rules
-        return rules
+    def add(self, taken: Taken) -> None:
+        """Put what no message brought to the batch."""
+        self._batch.signals += taken.signals
+        self._batch.bad += taken.bad
 
     def batch(self) -> Batch | None:
         """What was taken since the last call, None if nothing."""
-        if not self._batch.messages:
+        batch = self._batch
+        if not (batch.messages or batch.signals or batch.bad):
             return None
-        batch, self._batch = self._batch, Batch()
+        self._batch = Batch()
         return batch
 
     def free(self, batch: Batch) -> list[int]:
@@ -165,8 +147,3 @@ class Intake:
         if self._full_since is None:
             self._full_since = now
         return now - self._full_since > self._patience_s
-
-
-def _plain(topic_filter: str) -> str:
-    """The filter without $share/group/ (MQTT 5 §4.8.2)."""
-    return topic_filter.split("/", 2)[2] if topic_filter.startswith("$share/") else topic_filter

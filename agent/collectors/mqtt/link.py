@@ -12,7 +12,7 @@ import random
 import select
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -24,7 +24,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.clock import Clock
 from agent.collectors.mqtt.intake import BATCH, Batch, Intake
-from agent.collectors.mqtt.settings import MqttSettings
+from agent.collectors.mqtt.reader import Outgoing, Reader, Taken
+from agent.collectors.mqtt.settings import BrokerSettings
 
 _FIRST_PAUSE_S = 0.5
 _STABLE_S = 10.0
@@ -40,16 +41,16 @@ class Link:
 
     def __init__(
         self,
-        name: str,
-        settings: MqttSettings,
+        settings: BrokerSettings,
         password: str | None,
         clock: Clock,
+        reader: Reader,
         deliver: Callable[[Batch], object],
         report: Callable[[str, str], object],
     ) -> None:
         self._settings, self._password, self._clock = settings, password, clock
-        self._deliver, self._report = deliver, report
-        self._intake = Intake(name, settings, clock)
+        self._deliver, self._report, self._reader = deliver, report, reader
+        self._intake = Intake(settings, clock, reader)
         self._released: deque[Batch] = deque()
         self._bell, self._button = socket.socketpair()
         self._bell.setblocking(False)
@@ -93,7 +94,7 @@ class Link:
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=s.client_id,
-            clean_session=None if five else False,
+            clean_session=None if five else self._reader.clean_session,
             protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,
             manual_ack=True,
@@ -101,6 +102,8 @@ class Link:
         client.connect_timeout = s.connect_timeout_s
         if s.username is not None:
             client.username_pw_set(s.username, self._password)
+        if (will := self._reader.will(self._clock.now())) is not None:
+            client.will_set(will.topic, will.payload, will.qos, will.retain)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
@@ -113,10 +116,10 @@ class Link:
             client.connect(s.host, s.port, s.keepalive_s)
             return
         wish = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        wish.SessionExpiryInterval = s.session_expiry_s
+        wish.SessionExpiryInterval = 0 if self._reader.clean_session else s.session_expiry_s
         wish.ReceiveMaximum = s.max_inflight
         wish.MaximumPacketSize = 16 * s.max_payload_bytes + 65536  # what is beyond the broker does not even send
-        client.connect(s.host, s.port, s.keepalive_s, clean_start=False, properties=wish)
+        client.connect(s.host, s.port, s.keepalive_s, clean_start=self._reader.clean_session, properties=wish)
 
     def _connection(self) -> bool:
         """One connection from CONNECT to its end. True if the next shall follow at once: there is room again, and it
@@ -141,6 +144,8 @@ class Link:
             self._acknowledge(client)
             self._intake.disconnected()
             self._ended = True
+            if self._accepted:
+                self._say(self._reader.lost(self._clock.now()))
             self._leave(client)
 
     def _leave(self, client: Client) -> None:
@@ -153,6 +158,8 @@ class Link:
         if sock is None:
             return
         with socket.socket(fileno=os.dup(sock.fileno())) as line:
+            if self._accepted:
+                self._publish(client, self._reader.farewell(self._clock.now()))
             client.disconnect()
             sock.close()
             until = self._clock.monotonic() + 1.0 * self._accepted
@@ -182,6 +189,8 @@ class Link:
             self._acknowledge(client)
         if ready.get(sock.fileno(), 0) & ~select.POLLOUT:
             self._read(client)
+        self._say(self._reader.tick(self._clock.now()))
+        self._publish(client, self._reader.outgoing())
         if client.want_write():
             client.loop_write()
         return client.loop_misc() == MQTTErrorCode.MQTT_ERR_SUCCESS
@@ -194,11 +203,21 @@ class Link:
                 break
             if not self._intake.may_read():
                 break
-        if (batch := self._intake.batch()) is not None:
-            self._deliver(batch)
+        self._say(None)
         if dropped := self._intake.dropped:
             self._intake.dropped = 0
             self._report("dropped", str(dropped))
+
+    def _say(self, more: Taken | None) -> None:
+        """Hand over what was taken, and `more`."""
+        if more is not None:
+            self._intake.add(more)
+        if (batch := self._intake.batch()) is not None:
+            self._deliver(batch)
+
+    def _publish(self, client: Client, messages: Sequence[Outgoing]) -> None:
+        for message in messages:
+            client.publish(message.topic, message.payload, message.qos, message.retain)
 
     def _acknowledge(self, client: Client | None) -> None:
         with suppress(BlockingIOError):
@@ -223,14 +242,16 @@ class Link:
             return self._end("refused", str(reason))
         self._accepted = True
         self._intake.connected(flags.session_present)
-        filters = sorted({rule.filter for rule in self._settings.topics})
-        client.subscribe([(name, int(self._settings.qos)) for name in filters])
+        self._reader.connected(flags.session_present, self._clock.now())
+        client.subscribe([(name, int(self._settings.qos)) for name in self._reader.filters()])
         self._report("up", "")
 
     def _on_subscribe(self, _client: Client, _data: Any, _mid: int, reasons: list[ReasonCode], _more: Any) -> None:
         for reason in reasons:
             if reason.is_failure:
                 self._report("subscribe_refused", str(reason))
+        if not any(reason.is_failure for reason in reasons):
+            self._reader.subscribed(self._clock.now())
 
     def _on_disconnect(self, _c: Client, _data: Any, _flags: DisconnectFlags, reason: ReasonCode, _more: Any) -> None:
         self._end("disconnected" if self._accepted else "connect_failed", str(reason))

@@ -56,10 +56,9 @@ class TopicRule(Part):
         return value
 
 
-class MqttSettings(Part):
-    """A broker and what we read from it."""
+class BrokerSettings(Part):
+    """A broker and how we are connected to it: what all that comes over MQTT has in common."""
 
-    type: Literal["mqtt"] = Field(description="The protocol")
     host: str = Field("127.0.0.1", min_length=1, max_length=253, description="Broker's host name or address")
     port: int = Field(1883, ge=1, le=65535, description="Broker's TCP port")
     protocol: Literal["3.1.1", "5"] = Field("3.1.1", description="MQTT version")
@@ -70,7 +69,6 @@ class MqttSettings(Part):
     password_file: Path | None = Field(None, description="File that holds the password; not readable by others")
     keepalive_s: int = Field(30, ge=1, le=65535, description="A silent connection is given up after at most twice this")
     qos: Literal[0, 1] = Field(1, description="1: nothing is lost; 0: the broker drops what we cannot take at once")
-    topics: tuple[TopicRule, ...] = Field(min_length=1, description="What to subscribe to and how to read it")
     max_payload_bytes: int = Field(65536, ge=1, le=1 << 24, description="A larger payload is counted as bad")
     max_inflight: int = Field(1000, ge=1, le=32767, description="Messages on the way to the store (receive maximum)")
     session_expiry_s: int = Field(
@@ -85,3 +83,10 @@ class MqttSettings(Part):
         if self.password_file is not None and self.username is None:
             raise ValueError("password_file needs a username")
         return self
+
+
+class MqttSettings(BrokerSettings):
+    """A broker and what we read from it."""
+
+    type: Literal["mqtt"] = Field(description="The protocol")
+    topics: tuple[TopicRule, ...] = Field(min_length=1, description="What to subscribe to and how to read it")
