@@ -223,6 +223,17 @@ def test_without_a_timeout_a_gap_is_seen_at_once(clock):
     assert (line.news(), line.bad()) == ([("G/E/t", 4.0)], [])
 
 
+def test_a_gap_is_seen_although_the_broker_refused_one_of_our_subscriptions(clock):
+    line = Line(clock, host_id="andon")
+    line.host.outgoing()
+    line.take(line.host.lost(clock.now()))
+    line.host.connected(False, clock.now())  # and no word of all being subscribed
+    line.birth()
+    line.hear("NDATA", said(1, 3.0), seq=3)
+    line.wait(2.2)
+    assert (line.news(), line.bad(), line.asked()) == ([("G/E/t", 1.0), ("G/E/p", 2.0), ("G/E/t", 3.0)], ["gap"], [ASK])
+
+
 def test_too_many_waiting_messages_are_not_waited_for(line):
     line.birth()
     for seq in range(2, 80):
@@ -358,6 +369,20 @@ def test_the_death_of_an_older_session_is_ignored(line):
     line.hear("NDATA", said(1, 5.0), seq=1)
     assert line.news() == [("G/E/t", 5.0)]
     line.hear("NDEATH", bd(0))
+    assert line.news() == [("G/E/t", "stale"), ("G/E/p", "stale")]
+
+
+def test_the_death_of_a_session_whose_birth_was_not_heard_is_asked_about(line):
+    """Who answers is alive; who says nothing until the next request is not."""
+    line.birth(bd_seq=4)
+    line.news()
+    line.hear("NDEATH", bd(5))
+    assert (line.news(), line.bad(), line.asked()) == ([], ["unknown_death"], [ASK])
+    line.birth(bd_seq=4)
+    line.wait(60)
+    assert (line.news(), line.asked()) == ([("G/E/t", 1.0), ("G/E/p", 2.0)], [])
+    line.hear("NDEATH", bd(5))
+    line.wait(5.5)
     assert line.news() == [("G/E/t", "stale"), ("G/E/p", "stale")]
 
 

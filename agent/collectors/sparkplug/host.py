@@ -38,7 +38,7 @@ class Host(Reader):
         self._rebirths = Rebirths(settings.rebirth_pause_s)
         self._out: list[Outgoing] = []
         self._began_ms = 0
-        self._online = False
+        self._up = self._online = False
         self._announced_at = float("-inf")
         self._contradicted = False
 
@@ -53,6 +53,7 @@ class Host(Reader):
 
     def connected(self, session_present: bool, now: datetime) -> None:
         """What was missed meanwhile is unknown: names and aliases count no more, unless the broker kept all for us."""
+        self._up = True
         for key, node in self._nodes.items():
             if not session_present:
                 self._forget(node)
@@ -64,7 +65,7 @@ class Host(Reader):
 
     def lost(self, now: datetime) -> Taken:
         """Without a connection nothing is known to be as it was (§5.2)."""
-        self._online = False
+        self._up = self._online = False
         self._out.clear()
         taken = Taken()
         for node in self._nodes.values():
@@ -123,6 +124,7 @@ class Host(Reader):
         if len(message.payload.metrics) > self._settings.max_metrics:
             raise BadSignal("too_many_metrics", f"{at.kind} {at.group[:40]}/{at.node[:40]}")
         node = self._node(key)
+        node.heard = True
         if at.kind == "NDEATH":
             self._death(node, message, taken)
         elif at.kind == "NBIRTH":
@@ -174,10 +176,15 @@ class Host(Reader):
         self._wait(node)
 
     def _death(self, node: Node, message: Message, taken: Taken) -> None:
-        """Of the session that we know; the last will of an older connection may come late and says nothing."""
+        """Of the session that we know. The last will of an older connection may come late and says nothing; the death
+        of a later one, whose birth we did not hear, lets us ask whether the node is there."""
         said = _bd_seq(message)
         if said is not None and node.bd_seq is not None and said != node.bd_seq:
-            taken.bad.append(BadSignal("old_death", f"{node.group}/{node.name} bdSeq {said}, alive is {node.bd_seq}"))
+            old = (said - node.bd_seq) % 256 > 127
+            where = f"{node.group}/{node.name} bdSeq {said}, alive is {node.bd_seq}"
+            taken.bad.append(BadSignal("old_death" if old else "unknown_death", where))
+            if not old:
+                self._want((node.group, node.name))
             return
         self._follow(node, node.order.end(), taken)
         self._stale(node, message.received_at, taken)
@@ -235,19 +242,27 @@ class Host(Reader):
     # What time alone brings.
 
     def tick(self, now: datetime) -> Taken | None:
-        if not self._online:
+        if not self._up:
             return None
         at, taken = self._clock.monotonic(), Taken()
-        if self._contradicted:
+        if self._contradicted and self._online:
             self._announce()
         for key in list(self._waiting):
             node = self._nodes[key]
             if node.order.due_at is not None and node.order.due_at <= at:
                 self._give_up(node, taken)
-        for group, name in self._rebirths.due(at):
-            self._out.append(wire.rebirth(group, name, now))
-            taken.bad.append(BadSignal("rebirth_requested", f"{group}/{name}"))
+        for key in self._rebirths.due(at):
+            self._ask(key, now, taken)
         return taken
+
+    def _ask(self, key: NodeId, now: datetime, taken: Taken) -> None:
+        """Ask for a rebirth; who said nothing at all since the last time is not there."""
+        self._out.append(wire.rebirth(*key, now))
+        taken.bad.append(BadSignal("rebirth_requested", "/".join(key)))
+        node = self._nodes[key]
+        if not node.heard:
+            self._stale(node, now, taken)
+        node.heard = False
 
     def _give_up(self, node: Node, taken: Taken) -> None:
         """What is missing did not come in time: read on with what there is, and ask for everything anew."""

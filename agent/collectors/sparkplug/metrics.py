@@ -28,6 +28,7 @@ class Metrics:
 
     def __init__(self, source: str, settings: SparkplugSettings) -> None:
         self._source, self._settings = source, settings
+        self._most_signals = max(_MOST_SIGNALS, settings.max_metrics)
         self._count = 0
         self.unknown = False
 
@@ -129,6 +130,9 @@ class Metrics:
 
     def _tell(self, known: Known, metric: Metric, message: Message, taken: Taken) -> bool:
         """Hand on what a metric says. False if nothing could be made of it."""
+        if len(taken.signals) >= self._most_signals:
+            taken.bad.append(self._at(BadSignal("too_many_values"), message, known.name))
+            return False
         before = known.tags() if known.told else []
         bad: list[BadSignal] = []
         try:
@@ -139,9 +143,6 @@ class Metrics:
             if problem.kind in _UNREADABLE:
                 said = [self._signal(known, tag, None, metric, message, Quality.BAD) for tag in known.tags()]
         taken.bad += [self._at(problem, message, known.name) for problem in bad]
-        if len(taken.signals) + len(said) > _MOST_SIGNALS:
-            taken.bad.append(self._at(BadSignal("too_many_values"), message, known.name))
-            return False
         taken.signals += said
         known.told = known.told or bool(said)
         now = set(known.tags())

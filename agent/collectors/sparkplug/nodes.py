@@ -62,6 +62,8 @@ class Node:
     name: str
     order: Order[Message]
     bd_seq: int | None = None
+    heard: bool = False
+    """It said something since it was last asked for a rebirth."""
     own: Scope = field(default_factory=lambda: Scope(""))
     devices: dict[str, Scope] = field(default_factory=dict)
 
