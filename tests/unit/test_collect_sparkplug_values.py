@@ -159,6 +159,8 @@ def test_topics():
         ("spBv1.0//NDATA/E", "bad_topic"),
         ("spAv1.0/G/NDATA/E", "bad_topic"),
         ("spBv1.0/G/NDATA/E\n", "bad_topic"),
+        ("spBv1.0/G/NDATA/+", "bad_topic"),
+        ("spBv1.0/#/NDATA/E", "bad_topic"),
         ("", "bad_topic"),
     ]:
         with pytest.raises(BadSignal) as problem:
@@ -291,6 +293,17 @@ def test_a_name_that_is_not_utf_8_is_counted_and_the_rest_is_read():
     taken = host().take("spBv1.0/G/NBIRTH/E", good.SerializeToString() + broken, NOW)
     assert [(s.tag, s.value) for s in taken.signals] == [("G/E/a", 5.0)]
     assert [b.kind for b in taken.bad] == ["not_utf8"]
+
+
+def test_properties_that_are_not_utf_8_are_passed_over():
+    made = host()
+    # name "a", alias 1, datatype 3, int_value 5, properties: a key and a string value of b"\xff"; and Quality as text
+    for keys, value in ((b"\x0a\x01\xff", b"\x42\x01\xff"), (b"\x0a\x07engUnit", b"\x42\x01\xff")):
+        body = keys + b"\x12" + bytes([len(value)]) + value
+        metric = b"\x0a\x01a\x10\x01\x20\x03\x50\x05\x4a" + bytes([len(body)]) + body
+        taken = made.take("spBv1.0/G/NBIRTH/E", b"\x12" + bytes([len(metric)]) + metric + b"\x18\x00", NOW)
+        assert [(s.tag, s.value, s.quality) for s in taken.signals] == [("G/E/a", 5.0, "good")]
+        assert "unit" not in taken.signals[0].context
 
 
 def test_a_payload_of_empty_metrics_and_one_of_long_arrays_are_bounded():

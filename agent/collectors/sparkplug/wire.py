@@ -46,7 +46,7 @@ class Message:
 
 def address(topic: str) -> Address:
     """Raises BadSignal: bad_topic for what is not Sparkplug's or cannot be read, unexpected_topic for other verbs."""
-    if not topic.isprintable():
+    if not topic.isprintable() or "+" in topic or "#" in topic:
         raise BadSignal("bad_topic", repr(topic))
     levels = topic.split("/")
     if levels[0] != NAMESPACE or not all(levels):
