@@ -13,12 +13,14 @@ from agent.model import Emit
 COLLECTORS = {
     "mqtt": "agent.collectors.mqtt.collector:MqttCollector",
     "modbus": "agent.collectors.modbus.collector:ModbusCollector",
+    "sparkplug": "agent.collectors.sparkplug.collector:SparkplugCollector",
 }
 """By `type` in the configuration; loaded when a source of that type is configured."""
 
 SETTINGS = {
     "mqtt": "agent.collectors.mqtt.settings:MqttSettings",
     "modbus": "agent.collectors.modbus.settings:ModbusSettings",
+    "sparkplug": "agent.collectors.sparkplug.settings:SparkplugSettings",
 }
 """The settings models; importing them loads no client library."""
 
