@@ -13,12 +13,14 @@ from agent.model import Emit
 COLLECTORS = {
     "mqtt": "agent.collectors.mqtt.collector:MqttCollector",
     "modbus": "agent.collectors.modbus.collector:ModbusCollector",
+    "opcua": "agent.collectors.opcua:OpcuaCollector",
 }
 """By `type` in the configuration; loaded when a source of that type is configured."""
 
 SETTINGS = {
     "mqtt": "agent.collectors.mqtt.settings:MqttSettings",
     "modbus": "agent.collectors.modbus.settings:ModbusSettings",
+    "opcua": "agent.collectors.opcua:OpcuaSettings",
 }
 """The settings models; importing them loads no client library."""
 
