@@ -220,6 +220,8 @@ class OpcuaCollector:
                 self._up()
                 if signals:
                     self._bad -= {signal.tag for signal in signals if signal.quality is not Quality.BAD}
+                    if held.full():
+                        self._health.bad("opcua_held_back", "the store is slow; values wait in the server's queues")
                     await held.put(signals)
         except link.LOST as lost:
             return link.why(lost)

@@ -40,24 +40,25 @@ async def secure(client: Client, s: OpcuaSettings, now: datetime) -> None:
     key = await _key("key_file", s.key_file, s.key_password_file)
     if s.server_certificate_file is not None:
         server = certificate("server_certificate_file", s.server_certificate_file)
+        with suppress(OSError, ua.UaError):  # it may answer nobody who has no keys; then only the channel will tell
+            if await _shown(client, policy.URI, mode) not in (None, server):
+                raise Untrusted("it shows another certificate than server_certificate_file")
     else:
         assert s.trust_dir is not None
-        server = await _shown(client, policy.URI, mode, s.trust_dir, now)
+        shown = await _shown(client, policy.URI, mode)
+        if shown is None or not trusted(shown, s.trust_dir, now):
+            said = "none" if shown is None else shown.subject.rfc4514_string()[:100]
+            raise Untrusted(f"not in trust_dir, or out of date: {said}")
+        server = shown
     client.security_policy = policy(server, own, key, mode)
     client.uaclient.set_security(client.security_policy)
 
 
-async def _shown(
-    client: Client, uri: str, mode: ua.MessageSecurityMode, folder: Path, now: datetime
-) -> x509.Certificate:
-    """The certificate that the server shows, once it is found in the trust folder or signed by a CA there."""
+async def _shown(client: Client, uri: str, mode: ua.MessageSecurityMode) -> x509.Certificate | None:
+    """The certificate that the server shows for this policy, asked for on a channel without security."""
     endpoint = client.find_endpoint(await client.connect_and_get_server_endpoints(), mode, uri)
-    shown = uacrypto.x509_from_der(endpoint.ServerCertificate)
-    if shown is None or not trusted(shown, folder, now):
-        said = "none" if shown is None else shown.subject.rfc4514_string()[:100]
-        raise Untrusted(f"not in trust_dir, or out of date: {said}")
-    certificate: x509.Certificate = shown
-    return certificate
+    shown: x509.Certificate | None = uacrypto.x509_from_der(endpoint.ServerCertificate)
+    return shown
 
 
 def _content(field: str, path: Path, private: bool = False) -> bytes:
@@ -121,4 +122,5 @@ def _certificates(folder: Path) -> Iterator[x509.Certificate]:
     except OSError as error:
         raise ConfigError("trust_dir", str(folder), f"cannot be read: {type(error).__name__}") from error
     for path in paths:
-        yield certificate("trust_dir", path)
+        with suppress(ValueError):  # a key, or something else: nobody is trusted for it
+            yield _read_certificate(_content("trust_dir", path))
