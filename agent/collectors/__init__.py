@@ -14,6 +14,7 @@ COLLECTORS = {
     "mqtt": "agent.collectors.mqtt.collector:MqttCollector",
     "modbus": "agent.collectors.modbus.collector:ModbusCollector",
     "opcua": "agent.collectors.opcua:OpcuaCollector",
+    "csv_folder": "agent.collectors.csv_folder:CsvFolderCollector",
 }
 """By `type` in the configuration; loaded when a source of that type is configured."""
 
@@ -21,6 +22,7 @@ SETTINGS = {
     "mqtt": "agent.collectors.mqtt.settings:MqttSettings",
     "modbus": "agent.collectors.modbus.settings:ModbusSettings",
     "opcua": "agent.collectors.opcua:OpcuaSettings",
+    "csv_folder": "agent.collectors.csv_rows:CsvFolderSettings",
 }
 """The settings models; importing them loads no client library."""
 

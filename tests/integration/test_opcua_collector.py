@@ -271,9 +271,7 @@ def write_pair(folder, name, uri, issuer=None, ca=False, days=1):
         .sign(signer, hashes.SHA256())
     )  # fmt: skip
     (folder / f"{name}.der").write_bytes(certificate.public_bytes(serialization.Encoding.DER))
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     (folder / f"{name}.pem").write_bytes(pem)
     (folder / f"{name}.pem").chmod(0o600)
     return certificate, key
@@ -337,7 +335,7 @@ def test_a_trust_folder_takes_the_server_or_its_ca_and_nobody_else(keys):
                     if kind is None:
                         await until(lambda sink=sink: sink.of("x") == [1.0])
                     else:
-                        await until(lambda health=health: health.errors.get(kind, 0) >= 2)
+                        await until(lambda health=health, kind=kind: health.errors.get(kind, 0) >= 2)
                         assert health.state == "down" and sink.of("x") == []
 
     run(main)
@@ -460,7 +458,8 @@ def test_a_cut_line_loses_nothing_that_the_server_kept(keys, policy):
                         await asyncio.sleep(0.01)
                     await until(lambda: health.state == "down")
                     wire.refuse = False
-                    await until(lambda: health.state == "up" and sink.of("x")[-1] == round * 20.0 + 20)
+                    last = round * 20.0 + 20
+                    await until(lambda last=last: health.state == "up" and sink.of("x")[-1] == last)
                 assert sink.of("x") == [float(i) for i in range(61)]
                 await until(lambda: sink.last("still").quality is Quality.GOOD)
                 assert health.reconnects == 3

@@ -160,7 +160,10 @@ def test_a_wrong_password_is_told_apart(program, pki, keys):
     async def main():
         port = free_port()
         who = {"username": "andon", "password_file": keys / "wrong"}
-        async with peer(program, pki, port), collecting(config(port, [node("x")], **url(port), **who), Sink()) as health:
+        async with (
+            peer(program, pki, port),
+            collecting(config(port, [node("x")], **url(port), **who), Sink()) as health,
+        ):
             await until(lambda: health.errors.get("opcua_login_refused", 0) >= 2, 30)
 
     run(main)
