@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
@@ -107,7 +108,7 @@ class Folder:
                     except FileNotFoundError:
                         continue
         if s.done_marker:
-            found = {name: st for name, st in found.items() if self._marker(name, everything) is not None}
+            found = {name: st for name, st in found.items() if everything & self._markers(name)}
         seen: dict[str, tuple[int, int, float]] = {}
         ready = []
         for name, st in found.items():
@@ -126,9 +127,10 @@ class Folder:
         position = self._positions.get(name)
         return position is not None and (position.size, position.mtime) == (st.st_size, st.st_mtime_ns)
 
-    def _marker(self, name: str, everything: set[str]) -> str | None:
-        both = (name + self._s.done_marker, Path(name).stem + self._s.done_marker)
-        return next((marker for marker in both if marker in everything and marker != name), None)
+    def _markers(self, name: str) -> set[str]:
+        """The files by either of which a machine says that this one is complete."""
+        end = self._s.done_marker
+        return {name + end, Path(name).stem + end} - {name} if end else set()
 
     def _open(self, name: str, found: Slice) -> bool:
         """Open a file where it was left; False if it is none of ours. Raises OSError, or BadSignal for its header."""
@@ -260,17 +262,17 @@ class Folder:
         """Once a slice is durable: write bad lines, move files, remember positions. What could not be done is told."""
         trouble: list[BadSignal] = []
         for name, header, line in read.rejected:
-            self._try(trouble, "rejected_not_written", name, lambda n=name, h=header, x=line: self._reject(n, h, x))
+            self._try(trouble, "rejected_not_written", name, partial(self._reject, name, header, line))
         if self._positions.path is not None and read.reached:
             self._positions.update(read.reached)
             self._positions.changed = True
         for name in read.done:
             if self._s.after != "leave":
-                self._try(trouble, "not_moved", name, lambda n=name: self._put_away(n, self._s.done_dir))
+                self._try(trouble, "not_moved", name, partial(self._put_away, name, self._s.done_dir))
         for name, bad in read.failed:
             trouble.append(bad)
             if self._s.after != "leave":
-                self._try(trouble, "not_moved", name, lambda n=name, b=bad: self._fail(n, b))
+                self._try(trouble, "not_moved", name, partial(self._fail, name, bad))
         for name in [*read.done, *(name for name, _ in read.failed)]:
             self._not_again(name, read.reached.get(name))
         self._try(trouble, "positions_not_kept", self._name, self._positions.save)
@@ -293,10 +295,9 @@ class Folder:
                 file.write(header)
             file.write(line if line.endswith(b"\n") else line + b"\n")
 
-    def _put_away(self, name: str, folder: Path) -> Path | None:
+    def _put_away(self, name: str, folder: str) -> Path | None:
         """Move or delete a file together with its marker and its bad lines; where it is now."""
         path, bad = self._s.path / name, self._s.path / (name + _REJECTED)
-        both = (name + self._s.done_marker, Path(name).stem + self._s.done_marker) if self._s.done_marker else ()
         target: Path | None = None
         if self._s.after == "delete" and folder == self._s.done_dir:
             path.unlink(missing_ok=True)
@@ -306,9 +307,8 @@ class Folder:
             shutil.move(path, target)
             if bad.exists():
                 shutil.move(bad, target.with_name(target.name + _REJECTED))
-        for marker in both:
-            if marker != name:
-                (self._s.path / marker).unlink(missing_ok=True)
+        for marker in self._markers(name):
+            (self._s.path / marker).unlink(missing_ok=True)
         return target
 
     def _fail(self, name: str, bad: BadSignal) -> None:

@@ -74,8 +74,10 @@ class CsvFolderSettings(Part):
     )
     blank: tuple[str, ...] = Field(("", "-", "--"), description="What stands in a cell without a value")
     after: Literal["move", "leave", "delete"] = Field("move", description="What becomes of a file that was read")
-    done_dir: Path = Field(Path("done"), description="Where read files go; relative to the folder that is watched")
-    failed_dir: Path = Field(Path("failed"), description="Where files go that cannot be read; relative as above")
+    done_dir: str = Field(
+        "done", min_length=1, description="Where read files go; relative to the folder that is watched"
+    )
+    failed_dir: str = Field("failed", min_length=1, description="Where files go that cannot be read; relative as above")
     give_up_s: float = Field(
         60.0, ge=0, description="How long a file that is locked is tried before it counts as failed"
     )

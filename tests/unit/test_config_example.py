@@ -189,7 +189,7 @@ def test_the_command_says_ok_and_loads_no_client() -> None:
     """As its user meets it: a process of its own; and the check needs neither lark-oapi nor paho nor pymodbus."""
     script = (
         "import sys\nfrom agent.__main__ import main\ncode = main(sys.argv[1:])\n"
-        "print(sorted({'lark_oapi', 'paho', 'pymodbus', 'amqtt'} & sys.modules.keys()))\nsys.exit(code)\n"
+        "print(sorted({'lark_oapi', 'paho', 'pymodbus', 'asyncua', 'amqtt'} & sys.modules.keys()))\nsys.exit(code)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, "check-config", str(EXAMPLE)],
@@ -199,4 +199,4 @@ def test_the_command_says_ok_and_loads_no_client() -> None:
         timeout=30,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == ["ok: 2 sources, 3 characteristics, 9 people", "[]"]
+    assert done.stdout.splitlines() == ["ok: 5 sources, 3 characteristics, 9 people", "[]"]
