@@ -14,6 +14,8 @@ COLLECTORS = {
     "mqtt": "agent.collectors.mqtt.collector:MqttCollector",
     "modbus": "agent.collectors.modbus.collector:ModbusCollector",
     "sparkplug": "agent.collectors.sparkplug.collector:SparkplugCollector",
+    "opcua": "agent.collectors.opcua:OpcuaCollector",
+    "csv_folder": "agent.collectors.csv_folder:CsvFolderCollector",
 }
 """By `type` in the configuration; loaded when a source of that type is configured."""
 
@@ -21,6 +23,8 @@ SETTINGS = {
     "mqtt": "agent.collectors.mqtt.settings:MqttSettings",
     "modbus": "agent.collectors.modbus.settings:ModbusSettings",
     "sparkplug": "agent.collectors.sparkplug.settings:SparkplugSettings",
+    "opcua": "agent.collectors.opcua:OpcuaSettings",
+    "csv_folder": "agent.collectors.csv_rows:CsvFolderSettings",
 }
 """The settings models; importing them loads no client library."""
 

@@ -20,6 +20,11 @@ class Part(BaseModel):
         """The names of all signals it can give, if they are known beforehand."""
         return None
 
+    def stale_after(self, tag: str) -> float:
+        """Seconds after which a signal of a source is stale."""
+        seconds: float = getattr(self, "stale_after_s", 60.0)
+        return seconds
+
 
 Host = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[^\s/@?#]+$")]
 """A name or an address; no URL, which may hold a password."""

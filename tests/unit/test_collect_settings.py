@@ -10,8 +10,10 @@ import pytest
 from pydantic import ValidationError
 
 from agent.collectors import COLLECTORS, SETTINGS
+from agent.collectors.csv_rows import CsvFolderSettings
 from agent.collectors.modbus.settings import ModbusSettings
 from agent.collectors.mqtt.settings import MqttSettings
+from agent.collectors.opcua import OpcuaSettings
 from agent.collectors.settings import read_secret
 from agent.errors import ConfigError
 
@@ -27,9 +29,13 @@ def modbus(registers, **over):
     return ModbusSettings.model_validate({"type": "modbus", "host": "plc", "registers": registers} | over)
 
 
-@pytest.mark.parametrize(("kind", "model"), [("mqtt", MqttSettings), ("modbus", ModbusSettings)])
+@pytest.mark.parametrize(
+    ("kind", "model"),
+    [("mqtt", MqttSettings), ("modbus", ModbusSettings), ("opcua", OpcuaSettings), ("csv_folder", CsvFolderSettings)],
+)
 def test_the_sample_in_the_readme_is_valid_and_says_what_it_shows(kind, model):
-    text = (HERE / kind / "README.md").read_text("utf-8")
+    folder = HERE / kind / "README.md"
+    text = (folder if folder.exists() else HERE / f"{kind}.README.md").read_text("utf-8")
     (sample,) = re.findall(r"```toml\n(.*?)```", text, re.S)
     (source,) = tomllib.loads(sample)["sources"].values()
     parsed = model.model_validate(source)
@@ -38,9 +44,10 @@ def test_the_sample_in_the_readme_is_valid_and_says_what_it_shows(kind, model):
     assert parsed.type == kind
 
 
-@pytest.mark.parametrize("model", [MqttSettings, ModbusSettings])
+@pytest.mark.parametrize("model", [MqttSettings, ModbusSettings, OpcuaSettings, CsvFolderSettings])
 def test_every_field_is_described(model):
-    nested = [model, *(f.annotation.__args__[0] for n, f in model.model_fields.items() if n in ("topics", "registers"))]
+    lists = ("topics", "registers", "nodes", "values")
+    nested = [model, *(f.annotation.__args__[0] for n, f in model.model_fields.items() if n in lists)]
     missing = [f"{m.__name__}.{n}" for m in nested for n, f in m.model_fields.items() if not f.description]
     assert missing == []
 
@@ -50,7 +57,7 @@ def test_the_tables_name_the_same_types_and_settings_load_no_client_library():
     code = (
         "import sys; from importlib import import_module as i; from agent.collectors import SETTINGS;"
         "[getattr(i(p.split(':')[0]), p.split(':')[1]) for p in SETTINGS.values()];"
-        "print([m for m in ('paho', 'pymodbus') if m in sys.modules])"
+        "print([m for m in ('paho', 'pymodbus', 'asyncua') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=HERE.parents[1])
     assert out.stdout.strip() == "[]"

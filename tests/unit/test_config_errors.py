@@ -85,7 +85,7 @@ WRONG = [
      "deadlines.escalation.fallback = []: name at least one employee number"),
     ("http abroad", "https://open.feishu.cn", "http://open.feishu.cn",
      "feishu.base_url = 'http://open.feishu.cn': write https://HOST (http only to 127.0.0.1)"),
-    ("protocol", 'type = "modbus"', 'type = "opcua"', "sources.leak_tester.type = 'opcua': one of mqtt, modbus"),
+    ("protocol", 'type = "modbus"', 'type = "profinet"', "sources.leak_tester.type = 'profinet': one of mqtt, modbus"),
     ("in a source", "port = 502 ", "port = 0 ", "sources.leak_tester.port = 0: "),
     ("in a register", 'order = "CDAB"', 'order = "CADB"', "sources.leak_tester.registers.0.order = 'CADB': "),
     ("in a topic", 'filter = "line3/op40/+"', 'filter = "line3/op40+"',
@@ -329,7 +329,7 @@ def test_a_file_for_an_edge_alone_and_deadlines_out_of_order_are_remarked(
 
 
 DATA = tomllib.loads(GOOD)
-FREE = {"rules"}
+FREE = {"rules", "texts", "context"}
 """Tables whose keys are no settings."""
 
 

@@ -189,7 +189,7 @@ def test_the_command_says_ok_and_loads_no_client() -> None:
     """As its user meets it: a process of its own; and the check needs neither lark-oapi nor paho nor pymodbus."""
     script = (
         "import sys\nfrom agent.__main__ import main\ncode = main(sys.argv[1:])\n"
-        "print(sorted({'lark_oapi', 'paho', 'pymodbus', 'google.protobuf', 'amqtt'} & sys.modules.keys()))\n"
+        "print(sorted({'lark_oapi', 'paho', 'pymodbus', 'google.protobuf', 'asyncua', 'amqtt'} & sys.modules.keys()))\n"
         "sys.exit(code)\n"
     )
     done = subprocess.run(

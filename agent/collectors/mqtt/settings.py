@@ -78,10 +78,6 @@ class BrokerSettings(Part):
     connect_timeout_s: float = Field(5.0, gt=0, le=60, description="To connect and to be accepted")
     reconnect_max_s: float = Field(30.0, gt=0, le=3600, description="Longest pause between two attempts to connect")
 
-    def stale_after(self, tag: str) -> float:
-        """Seconds after which a signal is stale."""
-        return self.stale_after_s
-
     @model_validator(mode="after")
     def _password_needs_user(self) -> Self:
         if self.password_file is not None and self.username is None:
