@@ -106,7 +106,10 @@ class Bus:
             if self._stop in ready:
                 return
             for end in ready:
-                data = os.read(end, 4096)
+                try:
+                    data = os.read(end, 4096)
+                except OSError:
+                    return
                 if end == master:
                     self.heard += data
                 for other in devices if end == master else [master]:
@@ -116,17 +119,73 @@ class Bus:
         """Something on the line that no device said."""
         os.write(self._near[0], data)
 
-    def close(self) -> None:
+    def hang_up(self) -> None:
+        """As if the adapter were pulled out."""
         os.write(self._stopped, b"\0")
         self._thread.join(5)
-        for end in (*self._near, *self._far, self._stop, self._stopped):
+        for end in (*self._near, *self._far):
             os.close(end)
+        self._near, self._far = [], []
+
+    def close(self) -> None:
+        self.hang_up()
+        os.close(self._stop)
+        os.close(self._stopped)
 
     def __enter__(self) -> Bus:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class DeviceServer:
+    """Carries bytes between a terminal and whoever connected last; gives its port."""
+
+    def __init__(self, path: str) -> None:
+        self._line = os.open(path, os.O_RDWR | os.O_NOCTTY)
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._stop, self._stopped = os.pipe()
+        self._thread = threading.Thread(target=self._carry, daemon=True)
+
+    def _carry(self) -> None:
+        client = None
+        while True:
+            ends = [self._stop, self._server, self._line, *([client] if client else [])]
+            ready, _, _ = select.select(ends, [], [])
+            try:
+                if self._stop in ready:
+                    break
+                if self._server in ready:
+                    if client:
+                        client.close()
+                    client, _ = self._server.accept()
+                    continue
+                if client in ready:
+                    data = client.recv(4096)
+                    os.write(self._line, data)
+                    if not data:
+                        raise ConnectionError
+                if self._line in ready:
+                    data = os.read(self._line, 4096)
+                    if client:
+                        client.sendall(data)
+            except ConnectionError:
+                client.close()
+                client = None
+        if client:
+            client.close()
+
+    def __enter__(self) -> int:
+        self._thread.start()
+        return self._server.getsockname()[1]
+
+    def __exit__(self, *_: object) -> None:
+        os.write(self._stopped, b"\0")
+        self._thread.join(5)
+        self._server.close()
+        for end in (self._line, self._stop, self._stopped):
+            os.close(end)
 
 
 def reg(tag, address, kind="uint16", **over):

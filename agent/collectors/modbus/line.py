@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import termios
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
@@ -101,7 +103,7 @@ class Line:
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 good = await client.connect()
-        except (OSError, TimeoutError, ValueError):  # ValueError: a baud rate that the port does not have
+        except (OSError, TimeoutError, ValueError, termios.error):  # the last two: a rate or parity it does not have
             good = False
         if not good:
             self.close()
@@ -123,9 +125,10 @@ class Line:
             "trace_connect": self._on_connect,
         }
         if s.transport == "rtu":
-            return AsyncModbusSerialClient(
-                s.serial_port or "", baudrate=s.baudrate, parity=_PARITY[s.parity], stopbits=s.stop_bits, **shared
-            )
+            path = s.serial_port or ""
+            plain = Path(path).resolve().is_relative_to("/dev/pts")  # as socat makes them: no parity to be had
+            parity = "N" if plain else _PARITY[s.parity]
+            return AsyncModbusSerialClient(path, baudrate=s.baudrate, parity=parity, stopbits=s.stop_bits, **shared)
         framer = FramerType.RTU if self.rtu else FramerType.SOCKET
         return AsyncModbusTcpClient(s.host or "", port=s.port, framer=framer, **shared)
 
