@@ -187,7 +187,9 @@ def main() -> None:
         for i, name in enumerate(CLIENTS):
             ratios = ", ".join(f"{rates[0] / rates[k]:.2f} × {list(CLIENTS)[k].split(' (')[0]}" for k in (2, 3))
             cost = median(r[i][1] for r in rounds)
-            print(f"  {name:<32} {rates[i]:>11,.0f} tags/s  {cost:5.2f} µs CPU a tag{'  = ' + ratios if i == 0 else ''}")
+            print(
+                f"  {name:<32} {rates[i]:>11,.0f} tags/s  {cost:5.2f} µs CPU a tag{'  = ' + ratios if i == 0 else ''}"
+            )
 
 
 if __name__ == "__main__":

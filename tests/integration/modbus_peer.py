@@ -82,13 +82,15 @@ class Peer:
 
 
 class Bus:
-    """A serial line: what the master says all devices hear, what a device says only the master.
+    """A serial line. Each device hears only what is for its unit: libmodbus, hearing a request to another, waits for
+    the answer, and misses its own next request when that other is dead.
 
     `master` and `devices` are paths of terminals. `heard` is all that the master sent.
     """
 
-    def __init__(self, devices: int) -> None:
-        pairs = [os.openpty() for _ in range(devices + 1)]
+    def __init__(self, *units: int) -> None:
+        self._units = units
+        pairs = [os.openpty() for _ in range(len(units) + 1)]
         for _, end in pairs:
             tty.setraw(end)
         self._near = [near for near, _ in pairs]
@@ -112,8 +114,11 @@ class Bus:
                     return
                 if end == master:
                     self.heard += data
-                for other in devices if end == master else [master]:
-                    os.write(other, data)
+                    for unit, device in zip(self._units, devices, strict=True):
+                        if unit == data[0]:
+                            os.write(device, data)
+                else:
+                    os.write(master, data)
 
     def say(self, data: bytes) -> None:
         """Something on the line that no device said."""

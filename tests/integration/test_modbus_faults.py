@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 
 import pytest
 from modbus_peer import Bus, DeviceServer, Peer, Sink, build, collecting, free_port, reg, until
@@ -42,7 +43,7 @@ class Rtu:
     """Devices on a serial line."""
 
     def __init__(self, stack, program, units):
-        self.bus = bus = stack.enter_context(Bus(len(units)))
+        self.bus = bus = stack.enter_context(Bus(*units))
         self.peers = {
             unit: stack.enter_context(Peer(program, "rtu", path, unit))
             for unit, path in zip(units, bus.devices, strict=True)
@@ -316,8 +317,7 @@ def test_a_serial_adapter_that_is_pulled_out_is_opened_again(program, tmp_path):
         peer.tell("set 5 77")
         path.symlink_to(first.master)
 
-        class There:
-            way = {"transport": "rtu", "serial_port": str(path)}
+        there = SimpleNamespace(way={"transport": "rtu", "serial_port": str(path)})
 
         async def story(sink, health):
             await until(lambda: 5.0 in sink.of("a"), 15)
@@ -327,7 +327,7 @@ def test_a_serial_adapter_that_is_pulled_out_is_opened_again(program, tmp_path):
             path.symlink_to(second.master)
             await until(lambda: sink.of("a")[-1] == 77, 15)
 
-        sink, health = read(There, [reg("a", 5)], story)
+        sink, health = read(there, [reg("a", 5)], story)
         assert sink.of("a").count(None) == 1
         assert health.reconnects >= 1
 
@@ -335,7 +335,7 @@ def test_a_serial_adapter_that_is_pulled_out_is_opened_again(program, tmp_path):
 def test_a_half_open_connection_is_given_up_and_made_anew():
     """It accepts and answers, then says nothing more without closing; the next connection is answered."""
     server = socket.create_server(("127.0.0.1", 0))
-    held, options = [], []
+    held = []
 
     def serve():
         for number in itertools.count():
@@ -355,17 +355,14 @@ def test_a_half_open_connection_is_given_up_and_made_anew():
 
     threading.Thread(target=serve, daemon=True).start()
 
-    class There:
-        way = {"host": "127.0.0.1", "port": server.getsockname()[1]}
+    there = SimpleNamespace(way={"host": "127.0.0.1", "port": server.getsockname()[1]})
 
     async def story(sink, health):
         await until(lambda: len(sink.of("a")) >= 2, 15)
         await until(lambda: len(held) >= 2 and sink.of("a")[-1] == 7 and sink.of("a").count(None) == 1, 15)
-        transports = [t for t in asyncio.all_tasks() if t]
-        options.append(len(transports))
 
     with server:
-        sink, health = read(There, [reg("a", 5)], story)
+        _, health = read(there, [reg("a", 5)], story)
         for client in held:
             client.close()
     assert health.errors["modbus_timeout"] >= 1

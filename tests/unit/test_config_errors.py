@@ -228,7 +228,7 @@ def test_nothing_is_connected_to_and_no_secret_is_read(
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     spoil(folder, ("/etc/andon/secrets/welder", "no_such_folder/welder"))
     assert main(["check-config", str(folder / "agent.toml")]) == 0
-    assert capsys.readouterr().out.startswith("ok: 2 sources")
+    assert capsys.readouterr().out.startswith("ok: 3 sources")
 
 
 def test_a_file_for_an_edge_alone_and_deadlines_out_of_order_are_remarked(
@@ -244,7 +244,7 @@ def test_a_file_for_an_edge_alone_and_deadlines_out_of_order_are_remarked(
 
 
 DATA = tomllib.loads(GOOD)
-FREE = {"rules"}
+FREE = {"enum", "rules"}
 """Tables whose keys are no settings."""
 
 

@@ -199,4 +199,4 @@ def test_the_command_says_ok_and_loads_no_client() -> None:
         timeout=30,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == ["ok: 2 sources, 3 characteristics, 9 people", "[]"]
+    assert done.stdout.splitlines() == ["ok: 3 sources, 3 characteristics, 9 people", "[]"]

@@ -35,6 +35,7 @@ class ModbusCollector:
         self._line = Line(settings, self._count)
         self._units: list[Unit] = []
         self._bad: set[str] = set()
+        self._turning: set[str] = set()  # with the signals about to be handed over
         self._was_up = False
         self._pause = Pause(settings.reconnect_max_s)
 
@@ -80,10 +81,11 @@ class ModbusCollector:
         blocks: list[Block] = []
         unheard: list[Block] = []  # since the last answer
         declined = 0
-        over = not await self._believable(unit)
+        over = False
         queue = list(reversed(poll.blocks))
         while queue:
             block = queue.pop()
+            over = over or not await self._believable(unit)
             if not over and not poll.rests(block, loop.time()):
                 try:
                     signals += self._good(poll, block, await self._ask(unit, block.place))
@@ -199,14 +201,14 @@ class ModbusCollector:
     def _good(self, poll: Poll, block: Block, payload: bytes) -> list[Signal]:
         now, name, decoder = self._clock.now(), self._name, poll.decoder(block)
         signals = []
-        for tag, convert, raw in zip(decoder.tags, decoder.converts, decoder.raws(payload), strict=True):
-            if convert is None:
-                signals.append(Signal(name, tag, float(raw), now))
-                continue
+        for (tag, number, rich), raw in zip(decoder.rows, decoder.raws(payload), strict=True):
             try:
-                value, text, quality = convert(raw)
+                if rich is None:
+                    signals.append(Signal(name, tag, number(raw), now))
+                    continue
+                value, text, quality = rich(raw)
             except BadSignal as bad:
-                self._health.bad(bad.kind, bad.sample)
+                self._health.bad(bad.kind, f"{tag}: {bad.sample}")
                 signals += self._turn_bad([tag])
                 continue
             if quality is Quality.UNCERTAIN:
@@ -216,22 +218,23 @@ class ModbusCollector:
 
     def _turn_bad(self, tags: list[str]) -> list[Signal]:
         """Say it once; a tag stays bad until a value comes."""
-        now = self._clock.now()
-        return [Signal(self._name, tag, None, now, quality=Quality.BAD) for tag in tags if tag not in self._bad]
+        now, fresh = self._clock.now(), [tag for tag in tags if tag not in self._bad]
+        self._turning.update(fresh)
+        return [Signal(self._name, tag, None, now, quality=Quality.BAD) for tag in fresh]
 
     async def _hand_over(self, emit: Emit, signals: list[Signal]) -> None:
-        bad = {signal.tag for signal in signals if signal.quality is Quality.BAD}
-        if good := len(signals) - len(bad):
+        turning, self._turning = self._turning, set()
+        if good := len(signals) - len(turning):
             self._health.received += good
-            self._health.last_data_at = next(s.received_at for s in reversed(signals) if s.quality is not Quality.BAD)
+            self._health.last_data_at = next(s.received_at for s in reversed(signals) if s.tag not in turning)
         try:
             await emit(signals)
         except AgentError as error:
             self._health.bad("not_stored", str(error))
             return  # what turned bad is said again with the next reading
-        if self._bad:
-            self._bad.difference_update(s.tag for s in signals if s.quality is not Quality.BAD)
-        self._bad |= bad
+        if self._bad or turning:
+            self._bad -= {s.tag for s in signals}
+            self._bad |= turning
 
     def _count(self, kind: str, unit: Unit | None = None, by: int = 1) -> None:
         self._health.errors[kind] = self._health.errors.get(kind, 0) + by

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache, reduce
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -30,38 +31,35 @@ class Said(NamedTuple):
     quality: Quality = Quality.GOOD
 
 
+Number = Callable[[Any], float]
 Convert = Callable[[Any], Said]
+_HUGE = 1e280
+"""Scaled by less, no whole number of 64 bits leaves what a float can hold."""
 
 
 def real(register: Register, words: Sequence[int]) -> float:
     """The number in a register's raw words (0…65535). Raises BadSignal if it is none."""
     block = Block(register.table, register.address, register.words, (register,))
     (raw,) = Decoder(block).raws(struct.pack(f">{len(words)}H", *words))
-    value = Decoder.said(register, raw).value
+    number, rich = converter(register)
+    value = number(raw) if rich is None else rich(raw).value
     assert value is not None, "a string is no number"
-    return value
+    return float(value)
 
 
 class Decoder:
     """Made once for a block; `raws(payload)` gives what stands in it, in the order of `block.registers`.
 
-    `converts` holds for each register what makes a value of it, None if `float()` does.
+    `rows` holds for each register its tag and what makes a value of it (see `converter`).
     """
 
     def __init__(self, block: Block) -> None:
-        self.converts = [converter(register) for register in block.registers]
-        self.tags = [register.tag for register in block.registers]
+        self.rows = [(register.tag, *converter(register)) for register in block.registers]
         self._bits = [r.address - block.address for r in block.registers] if block.table in BITS else None
         self._layers: list[tuple[bool, struct.Struct]] = []
         self._picks: list[int] | None = None
         if self._bits is None:
             self._lay_out(block)
-
-    @staticmethod
-    def said(register: Register, raw: Any) -> Said:
-        """One register's raw content as a value. Raises BadSignal."""
-        convert = converter(register)
-        return Said(float(raw)) if convert is None else convert(raw)
 
     def _lay_out(self, block: Block) -> None:
         """Registers that do not overlap share a layer: one struct with gaps."""
@@ -123,120 +121,106 @@ def _struct(ends: str, start: int, row: Sequence[tuple[int, str, int]]) -> struc
     return struct.Struct("".join(parts))
 
 
-def converter(register: Register) -> Convert | None:
-    """What makes a value of a register's raw content; None if `float()` is all there is to do."""
-    if register.type == "string":
-        return _string(register)
-    steps = [step for step in (_rearranged(register), _integer(register)) if step is not None]
-    last = _enum(register) or _scaled(register)
-    if last is None and not steps:
-        return None
-    finish = last or (lambda raw: Said(float(raw)))
-    if not steps:
-        return finish
-    if len(steps) == 1:
-        only = steps[0]
-        return lambda raw: finish(only(raw))
-    first, second = steps
-    return lambda raw: finish(second(first(raw)))
+def converter(register: Register) -> tuple[Number, Convert | None]:
+    """What makes a number of a register's raw content; and, if that is not all, what makes value, text and quality.
+
+    Registers that are read alike share one.
+    """
+    r = register
+    clamp = None if (r.clamp_low, r.clamp_high) == (None, None) else (r.clamp_low, r.clamp_high)
+    enum = None if r.enum is None else tuple(r.enum.items())
+    return _converter(r.type, r.order, r.bit, r.bits, r.length or 0, r.encoding, r.scale, r.offset, clamp, enum)
 
 
-def _rearranged(r: Register) -> Callable[[Any], Any] | None:
+@lru_cache(maxsize=4096)
+def _converter(
+    kind: str, order: str, bit: int | None, bits: tuple[int, int] | None, length: int, encoding: str, scale: float,
+    offset: float, clamp: tuple[float | None, float | None] | None, enum: tuple[tuple[int, str], ...] | None,
+) -> tuple[Number, Convert | None]:  # fmt: skip
+    if kind == "string":
+        return float, _string(order, length, encoding)
+    steps: list[Callable[[Any], Any]] = []
+    if order not in ORDERS:
+        steps.append(_rearranged(kind, order))
+    if (whole := _whole(kind, bit, bits)) is not None:
+        steps.append(whole)
+    steps.append(_scaled(kind, scale, offset))
+    number = steps[0] if len(steps) == 1 else lambda raw: reduce(lambda value, step: step(value), steps, raw)
+    if enum is None and clamp is None:
+        return number, None
+    texts = dict(enum or ())
+    low, high = clamp or (None, None)
+
+    def said(raw: Any) -> Said:
+        """A number without a text is uncertain, and so is a limit: the device did not say that."""
+        value = float(number(raw))
+        text = texts.get(int(value)) if texts else None
+        quality = Quality.UNCERTAIN if texts and text is None else Quality.GOOD
+        if low is not None and value < low:
+            return Said(low, text, Quality.UNCERTAIN)
+        if high is not None and value > high:
+            return Said(high, text, Quality.UNCERTAIN)
+        return Said(value, text, quality)
+
+    return number, said
+
+
+def _rearranged(kind: str, order: str) -> Callable[[Any], Any]:
     """For an order that is none of the usual four: letter by letter."""
-    if r.order in ORDERS:
-        return None
-    at, layout = [r.order.index(letter) for letter in sorted(r.order)], struct.Struct(">" + _FORMATS[r.type])
+    at, layout = [order.index(letter) for letter in sorted(order)], struct.Struct(">" + _FORMATS[kind])
     return lambda raw: layout.unpack(bytes(raw[i] for i in at))[0]
 
 
-def _integer(r: Register) -> Callable[[Any], Any] | None:
-    if r.bits is not None:
-        low, mask = r.bits[0], (1 << (r.bits[1] - r.bits[0] + 1)) - 1
+def _whole(kind: str, bit: int | None, bits: tuple[int, int] | None) -> Callable[[Any], Any] | None:
+    if bits is not None:
+        low, mask = bits[0], (1 << (bits[1] - bits[0] + 1)) - 1
         return lambda raw: raw >> low & mask
-    if r.bit is not None:
-        bit = r.bit
+    if bit is not None:
         return lambda raw: raw >> bit & 1
-    if r.type == "bool":
+    if kind == "bool":
         return lambda raw: int(raw != 0)
-    if r.type in ("bcd16", "bcd32"):
-        return lambda raw: _bcd(r.tag, raw)
-    return None
+    return _bcd if kind in ("bcd16", "bcd32") else None
 
 
-def _bcd(tag: str, raw: int) -> int:
+def _bcd(raw: int) -> int:
     try:
         return int(f"{raw:x}")
     except ValueError:
-        raise BadSignal("modbus_not_bcd", f"{tag}: {raw:x}") from None
+        raise BadSignal("modbus_not_bcd", f"{raw:x}") from None
 
 
-def _enum(r: Register) -> Convert | None:
-    """Value and text; a number without a text is uncertain."""
-    if r.enum is None:
-        return None
-    known = {raw: Said(float(raw), words) for raw, words in r.enum.items()}
-    clamped = _clamped(r)
-    return lambda raw: clamped(known.get(raw) or Said(float(raw), None, Quality.UNCERTAIN))
-
-
-def _scaled(r: Register) -> Convert | None:
+def _scaled(kind: str, scale: float, offset: float) -> Number:
     """raw × scale + offset as the quotient of whole numbers, rounded once: 3 × 0.1 is 0.3, and a value on a limit is
     not beyond it. NaN and infinity, which devices send when a sensor is missing, are BadSignal.
     """
-    floats = r.type in ("float32", "float64")
-    plain = r.scale == 1 and r.offset == 0
-    if plain and not floats:
-        return _clamped_number(r)
-    scale, offset = (Fraction(Decimal(repr(number))) for number in (r.scale, r.offset))
-    below = scale.denominator * offset.denominator
-    factor, more = scale.numerator * offset.denominator, offset.numerator * scale.denominator
-    tag, clamped = r.tag, _clamped(r)
+    floats = kind in ("float32", "float64")
+    if scale == 1 and offset == 0:
+        return _finite if floats else float
+    by, plus = (Fraction(Decimal(repr(number))) for number in (scale, offset))
+    below = by.denominator * plus.denominator
+    factor, more = by.numerator * plus.denominator, plus.numerator * by.denominator
+    if not floats and (abs(scale) + abs(offset)) < _HUGE:
+        return lambda raw: (raw * factor + more) / below
 
-    def exact(raw: int) -> Said:
-        return clamped(Said((raw * factor + more) / below))
-
-    def checked(raw: float) -> Said:
+    def scaled(raw: float) -> float:
         try:
             up, down = raw.as_integer_ratio()
-            return clamped(Said(raw if plain else (up * factor + more * down) / (below * down)))
+            return (up * factor + more * down) / (below * down)
         except (OverflowError, ValueError):  # infinity, NaN, or it becomes too large
-            raise BadSignal("modbus_not_finite", tag) from None
+            raise BadSignal("modbus_not_finite", repr(raw)) from None
 
-    def finite(raw: float) -> Said:
-        if not isfinite(raw):
-            raise BadSignal("modbus_not_finite", tag)
-        return Said(raw)
-
-    if plain and (r.clamp_low, r.clamp_high) == (None, None):
-        return finite
-    return checked if floats else exact
+    return scaled
 
 
-def _clamped_number(r: Register) -> Convert | None:
-    if (r.clamp_low, r.clamp_high) == (None, None):
-        return None
-    clamped = _clamped(r)
-    return lambda raw: clamped(Said(float(raw)))
+def _finite(raw: float) -> float:
+    if isfinite(raw):
+        return raw
+    raise BadSignal("modbus_not_finite", repr(raw))
 
 
-def _clamped(r: Register) -> Callable[[Said], Said]:
-    """Within the limits, and uncertain if it was not: a limit is not what the device said."""
-    low, high = r.clamp_low, r.clamp_high
-
-    def clamp(said: Said) -> Said:
-        value = said.value
-        if value is not None and low is not None and value < low:
-            return Said(low, said.text, Quality.UNCERTAIN)
-        if value is not None and high is not None and value > high:
-            return Said(high, said.text, Quality.UNCERTAIN)
-        return said
-
-    return (lambda said: said) if low is None and high is None else clamp
-
-
-def _string(r: Register) -> Convert:
+def _string(order: str, length: int, encoding: str) -> Convert:
     """Up to the first NUL, without spaces at the end."""
-    reverse, length, encoding, tag = ORDERS[r.order][0], r.length or 0, r.encoding, r.tag
+    reverse = ORDERS[order][0]
 
     def text(raw: bytes) -> Said:
         if reverse:
@@ -245,6 +229,6 @@ def _string(r: Register) -> Convert:
         try:
             return Said(None, own.decode(encoding).rstrip())
         except UnicodeDecodeError:
-            raise BadSignal("modbus_not_text", f"{tag}: {own.hex()}") from None
+            raise BadSignal("modbus_not_text", own.hex()) from None
 
     return text

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from agent.collectors.settings import Part
 
@@ -60,6 +60,15 @@ class Register(Part):
             return ((self.length or 0) + 1) // 2
         return WORDS[self.type]
 
+    @field_validator("order")
+    @classmethod
+    def _ordered(cls, order: str) -> str:
+        pairs = [order[i : i + 2] for i in range(0, len(order), 2)]
+        for turned in (pairs, [pair[::-1] for pair in pairs]):
+            if sorted(turned) in (["AB"], ["AB", "CD"], ["AB", "CD", "EF", "GH"]):
+                return order
+        raise ValueError(f"one of {', '.join(ORDERS)}; for 64 bits also ABCDEFGH with its pairs in another order")
+
     @model_validator(mode="before")
     @classmethod
     def _bits_are_bool(cls, table: Any) -> Any:
@@ -90,9 +99,8 @@ def _wrong(r: Register) -> Iterator[str]:
         yield f"bits = {list(r.bits)}: goes with uint16, uint32 or uint64"
     elif r.bits is not None and not 0 <= r.bits[0] <= r.bits[1] < 16 * r.words:
         yield f"bits = {list(r.bits)}: lowest and highest bit, from 0 to {16 * r.words - 1}"
-    if r.order not in ORDERS and (r.type == "string" or sorted(r.order) != list("ABCDEFGH"[: 2 * r.words])):
-        more = "" if r.type == "string" else f", or {'ABCDEFGH'[: 2 * r.words]} rearranged"
-        yield f"order = {r.order!r}: one of {', '.join(ORDERS)}{more}"
+    if r.order not in ORDERS and (r.type == "string" or len(r.order) != 2 * r.words):
+        yield f"order = {r.order!r}: for a {r.type} one of {', '.join(ORDERS)}"
     if r.type == "string" and ((r.scale, r.offset) != (1, 0) or (r.clamp_low, r.clamp_high) != (None, None)):
         yield 'type = "string": has no scale, offset or clamp'
     if r.enum is not None and (r.type in ("string", "float32", "float64") or (r.scale, r.offset) != (1, 0)):
