@@ -43,7 +43,8 @@ fix: $(DEV)  ## format, and mend what the linter can mend
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-bench: $(DEV)  ## print the figures (tests/bench)
+bench: debian $(DEV)  ## print the figures (tests/bench)
+	$(PIP) 'andon-gateway[bench]'
 	.venv/bin/python tools/scripts.py tests/bench 'bench_*.py'
 
 rig: debian $(DEV)  ## the long rigs: kills, lost answers, the units under a real systemd (root; tests/rig)

@@ -4,57 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import socket
 import struct
-import subprocess
 import time
-from contextlib import asynccontextmanager
 from copy import copy
 
 import pytest
+from modbus_peer import Peer, Sink, build, collecting, free_port, reg, until
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from agent.clock import SystemClock
-from agent.collectors.modbus.collector import ModbusCollector
 from agent.collectors.modbus.settings import ModbusSettings
 from agent.errors import AgentError
-from agent.model import Quality, SourceHealth
-
-LIBMODBUS = r"""
-#include <modbus.h>
-#include <stdio.h>
-#include <stdlib.h>
-int main(int argc, char **argv) {
-    uint8_t query[MODBUS_TCP_MAX_ADU_LENGTH];
-    modbus_t *ctx = modbus_new_tcp("127.0.0.1", atoi(argv[1]));
-    modbus_mapping_t *map = modbus_mapping_new_start_address(0, 0, 0, 0, 100, 20, 7, 4);
-    const uint16_t floats[] = {0x47F1, 0x2065, 0x6520, 0xF147, 0xF147, 0x6520, 0x2065, 0x47F1};
-    for (int i = 0; i < 8; i++) map->tab_registers[i] = floats[i];
-    map->tab_registers[10] = 1805;
-    map->tab_registers[11] = (uint16_t) -40;
-    map->tab_input_registers[1] = 6000;
-    int sock = modbus_tcp_listen(ctx, 4);
-    if (sock < 0) return 1;
-    puts("ready");
-    fflush(stdout);
-    for (;;) {
-        if (modbus_tcp_accept(ctx, &sock) < 0) return 2;
-        for (int n; (n = modbus_receive(ctx, query)) >= 0;) {
-            printf("%d\n", query[modbus_get_header_length(ctx)]);
-            fflush(stdout);
-            modbus_reply(ctx, query, n, map);
-        }
-        modbus_close(ctx);
-    }
-}
-"""
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from agent.model import Quality
 
 
 def config(port, registers, **over):
@@ -69,49 +31,10 @@ def config(port, registers, **over):
     return ModbusSettings.model_validate(base | over)
 
 
-class Sink:
-    """An emit that keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.signals = []
-
-    async def __call__(self, signals):
-        self.signals += signals
-
-    def of(self, tag):
-        return [s.value for s in self.signals if s.tag == tag]
-
-    def last(self):
-        return {s.tag: s.value for s in self.signals}
-
-
-@asynccontextmanager
-async def collecting(settings, emit, name="plc"):
-    health = SourceHealth(name, "modbus", 10)
-    task = asyncio.create_task(ModbusCollector(name, settings, SystemClock(), health).run(emit))
-    try:
-        yield health
-        assert not task.done(), task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(condition, seconds=4.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.01)
-
-
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """The first pause before a reconnect is short, so that the tests are."""
-    monkeypatch.setattr("agent.collectors.modbus.collector._FIRST_PAUSE_S", 0.05)
-
-
-def reg(tag, address, kind="uint16", **over):
-    return {"tag": tag, "address": address, "type": kind} | over
+    monkeypatch.setattr("agent.collectors.modbus.units.FIRST_PAUSE_S", 0.05)
 
 
 # ---- real servers ----
@@ -119,28 +42,24 @@ def reg(tag, address, kind="uint16", **over):
 
 @pytest.fixture(scope="module")
 def libmodbus(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("libmodbus")
-    (folder / "server.c").write_text(LIBMODBUS, "utf-8")
-    flags = subprocess.run(
-        ["pkg-config", "--cflags", "--libs", "libmodbus"], check=True, capture_output=True, text=True
-    )
-    subprocess.run(["gcc", "server.c", "-o", "server", *flags.stdout.split()], check=True, cwd=folder)
-    return folder / "server"
+    return build(tmp_path_factory.mktemp("libmodbus"))
 
 
 @pytest.fixture
 def c_server(libmodbus):
     port = free_port()
-    with subprocess.Popen([libmodbus, str(port)], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout.readline() == "ready\n"
-            yield port, process
-        finally:
-            process.kill()
+    with Peer(libmodbus, "tcp", port) as peer:
+        yield port, peer
 
 
 def test_libmodbus_values_of_every_kind_and_only_read_functions(c_server):
-    port, process = c_server
+    port, peer = c_server
+    held = {100: 0x47F1, 101: 0x2065, 102: 0x6520, 103: 0xF147, 104: 0xF147, 105: 0x6520, 106: 0x2065, 107: 0x47F1,
+            110: 1805, 111: 65536 - 40, 8: 6000, 120: 0x1234, 130: 0x4142, 131: 0x4300, 132: 2}  # fmt: skip
+    held |= dict(enumerate(struct.unpack(">4H", struct.pack(">q", -(2**40) - 5)), 140))
+    held |= dict(enumerate(struct.unpack(">4H", struct.pack(">d", 0.1))[::-1], 144))
+    for address, value in held.items():
+        peer.tell(f"set {address} {value}")
     registers = [
         reg("abcd", 100, "float32"),
         reg("dcba", 102, "float32", order="DCBA"),
@@ -149,6 +68,15 @@ def test_libmodbus_values_of_every_kind_and_only_read_functions(c_server):
         reg("tension", 110, scale=0.1),
         reg("below", 111, "int16", offset=0.5),
         reg("speed", 8, table="input", scale=0.01),
+        reg("count", 120, "bcd16"),
+        reg("door", 120, "bool", bit=2),
+        reg("mode", 120, bits=[4, 7]),
+        reg("order_no", 130, "string", length=4),
+        reg("state", 132, enum={2: "running"}),
+        reg("big", 140, "int64"),
+        reg("fine", 144, "float64", order="CDAB"),
+        {"tag": "valve", "table": "coil", "address": 9},
+        {"tag": "gate", "table": "discrete", "address": 10},
     ]
 
     async def main():
@@ -160,7 +88,18 @@ def test_libmodbus_values_of_every_kind_and_only_read_functions(c_server):
             "tension": 180.5,
             "below": -39.5,
             "speed": 60.0,
+            "count": 1234.0,
+            "door": 1.0,
+            "mode": 3.0,
+            "order_no": None,
+            "state": 2.0,
+            "big": -1099511627781.0,
+            "fine": 0.1,
+            "valve": 1.0,
+            "gate": 0.0,
         }
+        assert {s.tag: s.text for s in sink.signals if s.text} == {"order_no": "ABC", "state": "running"}
+        assert {s.quality for s in sink.signals} == {Quality.GOOD}
         first = sink.signals[0]
         assert (first.source, first.quality, first.source_at, first.id) == ("plc", Quality.GOOD, None, None)
         assert health.errors == {}
@@ -168,29 +107,28 @@ def test_libmodbus_values_of_every_kind_and_only_read_functions(c_server):
         return len(sink.signals) // len(registers)
 
     polls = asyncio.run(main())
-    process.kill()
-    functions = [int(line) for line in process.stdout]
-    assert set(functions) == {3, 4}
-    assert functions.count(3) <= polls + 1, "the holding registers came in one block a poll"
+    functions = [function for _, function, _, _ in peer.requests]
+    assert set(functions) == {1, 2, 3, 4}
+    assert functions.count(3) <= 3 * (polls + 1), "100 to 111, 120 to 132 and 140 to 147: a block each a poll"
 
 
 def test_an_address_the_device_lacks_costs_only_its_own_register(c_server):
-    """libmodbus knows holding 100…119; the block reaches to 121, so it answers exception 2 to all of it."""
+    """libmodbus knows holding 0…199; the block reaches to 201, so it answers exception 2 to all of it."""
     port, _ = c_server
-    registers = [reg(f"r{a}", a) for a in (110, 111, 118, 119, 120, 121)]
+    registers = [reg(f"r{a}", a) for a in (190, 191, 198, 199, 200, 201)]
 
     async def main():
         sink = Sink()
         async with collecting(config(port, registers), sink) as health:
-            await until(lambda: len(sink.of("r119")) >= 5)
+            await until(lambda: len(sink.of("r199")) >= 5)
             seen = health.errors["modbus_exception_2"]
-            polls = len(sink.of("r119"))
-            await until(lambda: len(sink.of("r119")) >= polls + 5)
+            polls = len(sink.of("r199"))
+            await until(lambda: len(sink.of("r199")) >= polls + 5)
             grown = health.errors["modbus_exception_2"] - seen
             assert (health.state, health.reconnects) == ("up", 0)
-        assert sink.last() == {"r110": 1805.0, "r111": 65496.0, "r118": 0.0, "r119": 0.0, "r120": None, "r121": None}
-        assert sink.of("r120") == [None]
-        assert all(value is not None for value in sink.of("r119")), "the others never turned bad"
+        assert sink.last() == {"r190": 190, "r191": 191, "r198": 198, "r199": 199, "r200": None, "r201": None}
+        assert sink.of("r200") == [None]
+        assert all(value is not None for value in sink.of("r199")), "the others never turned bad"
         assert 10 <= grown <= 14, "two refusals a poll: the plan was learned"
 
     asyncio.run(main())
@@ -199,33 +137,23 @@ def test_an_address_the_device_lacks_costs_only_its_own_register(c_server):
 def test_a_plc_that_goes_away_comes_back_by_itself(libmodbus):
     port = free_port()
 
-    def start():
-        process = subprocess.Popen([libmodbus, str(port)], stdout=subprocess.PIPE, text=True)
-        assert process.stdout.readline() == "ready\n"
-        return process
-
-    def end(process):
-        process.kill()
-        process.wait(5)
-        process.stdout.close()
-
     async def main():
         sink = Sink()
-        process = start()
+        peer = Peer(libmodbus, "tcp", port)
         try:
             async with collecting(config(port, [reg("tension", 110)]), sink) as health:
                 await until(lambda: sink.of("tension"))
-                end(process)
+                peer.end()
                 await until(lambda: health.state == "down" and sink.of("tension")[-1] is None)
                 await asyncio.sleep(0.3)
                 assert sink.of("tension").count(None) == 1
-                process = start()
-                await until(lambda: sink.of("tension")[-1] == 1805.0)
+                peer = Peer(libmodbus, "tcp", port)
+                await until(lambda: sink.of("tension")[-1] == 110.0)
                 assert health.state == "up"
                 assert health.reconnects >= 1
                 assert health.errors["modbus_connect"] >= 1
         finally:
-            end(process)
+            peer.end()
 
     asyncio.run(main())
 
@@ -380,7 +308,7 @@ WRONG = {
     "modbus_wrong_unit": lambda r: frame(r[0], struct.pack(">BBHH", 3, 4, 1, 2), unit=9),
     "modbus_wrong_transaction": lambda r: frame(r[0] + 1, struct.pack(">BBHH", 3, 4, 1, 2)),
     "modbus_bad_frame": lambda r: b"HTTP/1.1 400 Bad Request\r\n\r\n",
-    "modbus_timeout": lambda r: frame(r[0], struct.pack(">BBHH", 3, 4, 1, 2))[:-1],
+    "modbus_short_frame": lambda r: frame(r[0], struct.pack(">BBHH", 3, 4, 1, 2))[:-1],
 }
 
 
@@ -396,16 +324,18 @@ def test_a_wrong_answer_is_bad_once_and_never_a_number(kind, caplog):
     assert sink.of("a").count(None) == 1
     bad = [s for s in sink.signals if s.value is None]
     assert {(s.tag, s.quality) for s in bad} == {("a", Quality.BAD), ("b", Quality.BAD)}
-    assert health.errors.pop("modbus_missed", 0) == 0 or kind == "modbus_timeout"
+    assert health.errors.pop("modbus_missed", 0) == 0 or kind == "modbus_short_frame"
     assert health.errors == {kind: 3}
     assert "Traceback" not in caplog.text
 
 
 @pytest.mark.parametrize("code", [1, 2, 4, 5, 6, 10, 11])
 def test_exception_codes_are_told_apart_and_keep_the_connection(code):
+    refusals = itertools.count()
+
     def script(n, request):
         refused = frame(request[0], bytes([0x83, code]))
-        return [(0, refused)] if request[3] == 50 and n < 6 else [(0, good(request, 3))]
+        return [(0, refused)] if request[3] == 50 and next(refusals) < 3 else [(0, good(request, 3))]
 
     sink, health, plc = play(script, [reg("a", 0), reg("b", 50)], lambda s, h, _: len(s.of("b")) >= 2)
     assert sink.of("b")[:2] == [None, 3.0]

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.collectors.modbus.collector import next_due
-from agent.collectors.modbus.registers import FUNCTIONS
+from agent.collectors.modbus.blocks import FUNCTIONS
+from agent.collectors.modbus.frames import READS
+from agent.collectors.modbus.units import next_due
 
 HERE = Path(__file__).parents[2] / "agent" / "collectors" / "modbus"
 
@@ -32,10 +33,12 @@ def test_the_modbus_collector_cannot_write(name):
     assert banned == []
 
 
-def test_only_two_read_functions_of_the_library_are_named():
-    called = {n for n in names_in(HERE / "device.py") if n.startswith(("read_", "mask_", "report_", "diag_"))}
-    assert called == {"read_holding_registers", "read_input_registers"}
-    assert set(FUNCTIONS.values()) == {3, 4}
+def test_only_four_read_functions_of_the_library_are_named():
+    called = {
+        n for n in names_in(HERE / "line.py") if n.startswith(("read_", "readwrite_", "mask_", "report_", "diag_"))
+    }
+    assert called == {"read_coils", "read_discrete_inputs", "read_holding_registers", "read_input_registers"}
+    assert set(FUNCTIONS.values()) == READS == {1, 2, 3, 4}
 
 
 @given(

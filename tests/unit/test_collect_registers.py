@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.collectors.modbus.registers import Block, Want, fault, plan, real
+from agent.collectors.modbus.blocks import Block, Limits, plan
+from agent.collectors.modbus.frames import Want, fault
+from agent.collectors.modbus.registers import real
 from agent.collectors.modbus.settings import Register
 from agent.errors import BadSignal
 
@@ -81,16 +83,16 @@ def regs(*places, **over):
 
 def test_neighbours_are_read_together_up_to_the_gap_and_the_block():
     places = regs((0, "uint16"), (1, "float32"), (11, "uint16"), (21, "uint16"))
-    assert shape(plan(places, 120, 8)) == [("holding", 0, 12), ("holding", 21, 1)]
-    assert shape(plan(places, 120, 9)) == [("holding", 0, 22)]
-    assert shape(plan(places, 12, 9)) == [("holding", 0, 12), ("holding", 21, 1)]
-    assert shape(plan(places, 11, 9)) == [("holding", 0, 3), ("holding", 11, 11)]
-    assert shape(plan(regs((0, "uint16"), (2, "float32")), 3, 9)) == [("holding", 0, 1), ("holding", 2, 2)]
+    assert shape(plan(places, Limits(120, 8))) == [("holding", 0, 12), ("holding", 21, 1)]
+    assert shape(plan(places, Limits(120, 9))) == [("holding", 0, 22)]
+    assert shape(plan(places, Limits(12, 9))) == [("holding", 0, 12), ("holding", 21, 1)]
+    assert shape(plan(places, Limits(11, 9))) == [("holding", 0, 3), ("holding", 11, 11)]
+    assert shape(plan(regs((0, "uint16"), (2, "float32")), Limits(3, 9))) == [("holding", 0, 1), ("holding", 2, 2)]
 
 
 def test_tables_are_never_mixed():
     both = [register(tag="a", address=5), register(tag="b", address=5, table="input")]
-    assert shape(plan(both, 120, 8)) == [("holding", 5, 1), ("input", 5, 1)]
+    assert shape(plan(both, Limits(120, 8))) == [("holding", 5, 1), ("input", 5, 1)]
 
 
 @given(
@@ -100,7 +102,7 @@ def test_tables_are_never_mixed():
     data=st.data(),
 )
 def test_every_register_gets_its_own_words_from_blocks_within_the_limits(places, max_block, max_gap, data):
-    blocks = plan(regs(*places), max_block, max_gap)
+    blocks = plan(regs(*places), Limits(max_block, max_gap))
     for block in list(blocks):
         if data.draw(st.booleans()):
             blocks.remove(block)
@@ -108,18 +110,19 @@ def test_every_register_gets_its_own_words_from_blocks_within_the_limits(places,
     found = {}
     for block in blocks:
         assert 1 <= block.count <= max_block
-        for own, words in block.values(range(block.address, block.address + block.count)):
-            found[own.tag] = list(words)
-    assert found == {r.tag: list(range(r.address, r.address + r.words)) for r in regs(*places)}
+        for own in block.registers:
+            assert block.address <= own.address and own.address + own.words <= block.address + block.count
+            found[own.tag] = own.address
+    assert found == {r.tag: r.address for r in regs(*places)}
 
 
 def test_halves_end_at_single_registers():
-    (block,) = plan(regs((0, "uint16"), (3, "uint16"), (4, "float32")), 120, 8)
+    (block,) = plan(regs((0, "uint16"), (3, "uint16"), (4, "float32")), Limits(120, 8))
     assert shape(block.halves()) == [("holding", 0, 1), ("holding", 3, 3)]
     assert Block("holding", 0, 1, tuple(regs((0, "uint16")))).halves()[0].count == 1
 
 
-WANT = Want(transaction=7, unit=1, function=3, count=2)
+WANT = Want(transaction=7, unit=1, function=3, size=4)
 GOOD = bytes.fromhex("0007 0000 0007 01 03 04 1234 5678")
 
 

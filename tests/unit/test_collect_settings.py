@@ -113,7 +113,7 @@ def test_mqtt_refuses(bad):
         [{"tag": "a", "address": 65535, "type": "float32"}],
         [{"tag": "a", "address": 0}, {"tag": "a", "address": 1}],
         [{"tag": "a", "address": 0, "scale": float("nan")}],
-        [{"tag": "a", "address": 0, "table": "coil"}],
+        [{"tag": "a", "address": 0, "table": "coils"}],
         [{"tag": "a", "address": 0, "write": 1}],
     ],
 )

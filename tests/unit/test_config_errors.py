@@ -329,7 +329,7 @@ def test_a_file_for_an_edge_alone_and_deadlines_out_of_order_are_remarked(
 
 
 DATA = tomllib.loads(GOOD)
-FREE = {"rules", "texts", "context"}
+FREE = {"rules", "texts", "context", "enum"}
 """Tables whose keys are no settings."""
 
 
