@@ -94,7 +94,7 @@ WRONG = [
      "characteristics.bead_width.station = 'OP41': not in [site]; one of ['OP40', 'OP50']"),
     ("source", 'source = "welder"', 'source = "wleder"', "characteristics.bead_width.source = 'wleder': no such table"),
     ("source of what is typed", '\nentry = "manual"', '\nentry = "manual"\nsource = "nobody"',
-     "characteristics.pull_force.source = 'nobody': no such table; one of ['leak_tester', 'welder']"),
+     "characteristics.pull_force.source = 'nobody': no such table; one of ['cells', 'inspection', 'leak_tester',"),
     ("category", 'category = "welding"', 'category = "wedling"',
      "characteristics.bead_width.category = 'wedling': one of"),
     ("id twice", 'id = "leak_rate"', 'id = "bead_width"', "characteristics.1.id = 'bead_width': this id stands twice"),

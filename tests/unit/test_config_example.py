@@ -98,7 +98,7 @@ def default_of(field: FieldInfo) -> Any:
     """The default as TOML would hold it; `...` if the setting is required, None if it may be left out."""
     if field.is_required():
         return ...
-    value = field.get_default(call_default_factory=True)
+    value = field.get_default(call_default_factory=True, validated_data={})
     return value.as_posix() if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
 
 

@@ -20,6 +20,11 @@ ORDERS = {"ABCD": (False, False), "CDAB": (True, False), "BADC": (False, True), 
 """The usual orders, for any number of registers: (the lowest register comes first, the low byte comes first)."""
 
 
+def _usual(table: dict[str, Any]) -> Any:
+    """The type of a register that names none. (A validator of the whole table would read it as Python, not as JSON.)"""
+    return "bool" if table.get("table") in BITS else "uint16"
+
+
 class Register(Part):
     """One value in a Modbus device: real = raw × scale + offset."""
 
@@ -40,7 +45,7 @@ class Register(Part):
         "bcd16",
         "bcd32",
         "string",
-    ] = Field("uint16", description="How the bits are read; coils and discrete inputs are always bool")
+    ] = Field(default_factory=_usual, description="How the bits are read; coils and discrete inputs are always bool")
     order: str = Field("ABCD", description="Order of the bytes on the wire; A is the highest")
     bit: int | None = Field(None, ge=0, le=63, description="With bool: the bit of the register; 0 is the lowest")
     bits: tuple[int, int] | None = Field(None, description="Lowest and highest bit of a field within an unsigned type")
@@ -68,13 +73,6 @@ class Register(Part):
             if sorted(turned) in (["AB"], ["AB", "CD"], ["AB", "CD", "EF", "GH"]):
                 return order
         raise ValueError(f"one of {', '.join(ORDERS)}; for 64 bits also ABCDEFGH with its pairs in another order")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bits_are_bool(cls, table: Any) -> Any:
-        if isinstance(table, dict) and table.get("table") in tuple(BITS) and "type" not in table:
-            return table | {"type": "bool"}
-        return table
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
