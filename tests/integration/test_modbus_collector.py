@@ -14,6 +14,7 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from agent.clock import SystemClock
+from agent.collectors.modbus.line import Line
 from agent.collectors.modbus.settings import ModbusSettings
 from agent.errors import AgentError
 from agent.model import Quality
@@ -110,6 +111,31 @@ def test_libmodbus_values_of_every_kind_and_only_read_functions(c_server):
     functions = [function for _, function, _, _ in peer.requests]
     assert set(functions) == {1, 2, 3, 4}
     assert functions.count(3) <= 3 * (polls + 1), "100 to 111, 120 to 132 and 140 to 147: a block each a poll"
+
+
+def test_not_even_by_force_does_a_write_reach_the_device(c_server):
+    """Whoever got hold of our client and asked it to write is stopped before the socket."""
+    port, peer = c_server
+
+    async def main():
+        line = Line(config(port, [reg("a", 0)]), lambda kind: None)
+        await line.connect()
+        client = line._client
+        for ask in (
+            lambda: client.write_register(3, 1, device_id=1),
+            lambda: client.write_coil(3, True, device_id=1),
+            lambda: client.write_registers(3, [1], device_id=1),
+            lambda: client.write_coils(3, [True], device_id=1),
+            lambda: client.mask_write_register(address=3, device_id=1),
+            lambda: client.readwrite_registers(read_address=1, read_count=1, write_address=1, values=[1], device_id=1),
+        ):
+            with pytest.raises((PermissionError, KeyError, TypeError)):
+                await ask()
+        assert await line.read(1, ("holding", 3, 1), 1.0) == b"\0\3"
+        line.close()
+
+    asyncio.run(main())
+    assert peer.requests == [(1, 3, 3, 1)]
 
 
 def test_an_address_the_device_lacks_costs_only_its_own_register(c_server):

@@ -179,8 +179,9 @@ class ModbusSettings(Part):
             raise ValueError('transport = "rtu": needs serial_port (as /dev/ttyUSB0) and no host')
         if self.transport != "rtu" and (self.host is None or self.serial_port is not None):
             raise ValueError(f'transport = "{self.transport}": needs host and no serial_port')
-        if self.transport != "tcp" and 0 in {self.unit_of(register) for register in self.registers}:
-            raise ValueError("unit = 0: means all units on a serial line, and none answers; 1 to 247")
+        if self.transport != "tcp":
+            for number in sorted({self.unit_of(register) for register in self.registers} - set(range(1, 248))):
+                raise ValueError(f"unit = {number}: on a serial line units are 1 to 247")
         return self
 
     @model_validator(mode="after")
