@@ -98,6 +98,17 @@ def shoot(page: Page, name: str) -> None:
     page.screenshot(path=str(SHOTS / f"{name}.png"))
 
 
+def scan(page: Page, code: str) -> None:
+    """What a reader types: keys that come 5 ms apart by their own stamps, however busy this machine is, and Enter."""
+    wire, at = page.context.new_cdp_session(page), time.time()
+    for i, char in enumerate([*code, "\r"]):
+        key, kind = ("Enter", "Enter") if char == "\r" else (char, "Space" if char == " " else "")
+        told = {"key": key, "code": kind, "windowsVirtualKeyCode": ord(char.upper()), "timestamp": at + i * 0.005}
+        wire.send("Input.dispatchKeyEvent", {"type": "keyDown", "text": char, **told})
+        wire.send("Input.dispatchKeyEvent", {"type": "keyUp", **told})
+    wire.detach()
+
+
 @pytest.mark.timeout(240)
 def test_drift_to_card_to_button_to_state_everywhere(demo: Demo, browser: Browser) -> None:
     kiosk, kiosk_errors = page_of(browser, demo.address("kiosk OP10"))
@@ -158,8 +169,8 @@ def test_drift_to_card_to_button_to_state_everywhere(demo: Demo, browser: Browse
 def test_a_report_at_the_kiosk_takes_three_taps(demo: Demo, browser: Browser) -> None:
     kiosk, errors = page_of(browser, demo.address("kiosk OP20"))
     expect(kiosk.get_by_test_id("report")).to_be_enabled(timeout=15_000)
-    kiosk.keyboard.type("10032", delay=5)
-    kiosk.keyboard.press("Enter")
+    scan(kiosk, "10032")
+    expect(kiosk.get_by_test_id("notice")).to_contain_text("刘海燕")
     before = {t["no"] for t in demo.tickets()}
     kiosk.get_by_test_id("report").click()
     kiosk.get_by_test_id("category-equipment").click()
@@ -180,12 +191,38 @@ def test_a_scanned_code_presses_no_key(demo: Demo, browser: Browser) -> None:
     kiosk, errors = page_of(browser, demo.address("kiosk OP20"))
     expect(kiosk.get_by_test_id("report")).to_be_enabled(timeout=15_000)
     kiosk.get_by_test_id("report").focus()
-    kiosk.keyboard.type("M12280 26K22 0417", delay=5)
-    kiosk.keyboard.press("Enter")
+    scan(kiosk, "M12280 26K22 0417")
     expect(kiosk.get_by_test_id("notice")).to_contain_text("M12280 26K22 0417")
     expect(kiosk.get_by_test_id("home")).to_be_visible()
     kiosk.keyboard.press("Space")  # a person's own
     expect(kiosk.get_by_test_id("category-equipment")).to_be_visible()
+    assert errors == []
+
+
+@pytest.mark.timeout(60)
+def test_a_keyboard_typed_on_by_hand_signs_and_measures(demo: Demo, browser: Browser) -> None:
+    kiosk, errors = page_of(browser, demo.address("kiosk OP20"))
+    expect(kiosk.get_by_test_id("report")).to_be_enabled(timeout=15_000)
+    kiosk.keyboard.type("10032", delay=160)
+    expect(kiosk.get_by_test_id("badge-typed")).to_have_text("10032")
+    kiosk.keyboard.press("Enter")
+    expect(kiosk.get_by_test_id("badge-sheet")).to_have_count(0)
+    expect(kiosk.get_by_test_id("notice")).to_contain_text("刘海燕")
+    kiosk.get_by_test_id("measure").click()
+    expect(kiosk.get_by_test_id("measuring")).to_be_visible()
+    kiosk.keyboard.type("1.335", delay=160)  # one decimal more than shown is kept, no more
+    kiosk.keyboard.press("Backspace")
+    kiosk.keyboard.type("3", delay=160)
+    kiosk.get_by_test_id("pad-del").click()  # both may be used in turn
+    kiosk.keyboard.type("3")
+    kiosk.keyboard.press("Enter")
+    expect(kiosk.get_by_test_id("value-0")).to_contain_text("1.33")
+    for _ in range(4):
+        kiosk.keyboard.type("17,2", delay=160)
+        kiosk.keyboard.press("Enter")
+    expect(kiosk.get_by_test_id("send")).to_have_text("确认：就是 1.33")
+    kiosk.keyboard.press("Enter")
+    expect(kiosk.get_by_test_id("sent-delivered")).to_be_visible(timeout=10_000)
     assert errors == []
 
 

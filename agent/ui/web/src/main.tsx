@@ -12,11 +12,12 @@ import type { Snapshot, Ticket } from "./core/types.ts";
 import { keepFresh } from "./core/fresh.ts";
 import { place } from "./home/bar.tsx";
 import { hang } from "./look/icon.tsx";
-import { form } from "./measure/form.ts";
+import { form, parse } from "./measure/form.ts";
 import { kick, onDelivered, startQueue, theShelf } from "./queue/queue.ts";
 import { sweepPhotos } from "./queue/photo.ts";
 import { change, draft } from "./report/draft.ts";
-import { present } from "./scan/ask.tsx";
+import { present, typing } from "./scan/ask.tsx";
+import { hand } from "./scan/hands.ts";
 import { listen } from "./scan/wedge.ts";
 import { provide, t } from "./words/texts.ts";
 import "./look/all.css";
@@ -28,9 +29,10 @@ function query(): string {
   return station.value ? `?station=${encodeURIComponent(station.value)}` : "";
 }
 
-/** A scanned code: a badge signs, a part code goes into the open report, anything else is told. */
+/** A scanned code: a badge signs, a gauge's number is a value, a part code goes into the open report, anything else is told. */
 function scanned(code: string): void {
   if (present(code)) return;
+  if (view.value.at === "measure" && hand() && parse(code) !== null) return [...code, "enter"].forEach((key) => hand()?.(key));
   if (view.value.at === "report" && draft.value) {
     change({ part: code });
     say(t("kiosk.scan.part", { code }));
@@ -86,7 +88,7 @@ async function start(): Promise<void> {
   effect(() => void (document.title = place()));
   startTicking();
   watchTouches();
-  listen(scanned);
+  listen(scanned, typing);
   onDelivered((data, entry) => {
     if (entry.kind !== "measure" && (data as Ticket | null)?.no) putTicket(data as Ticket);
   });

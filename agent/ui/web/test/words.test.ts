@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import en from "../../../texts/en.json";
 import zh from "../../../texts/zh.json";
 import { keep } from "../build/texts.ts";
-import { clock, day, limit, moment, num, short } from "../src/words/format.ts";
+import { clock, day, exact, limit, moment, num, short } from "../src/words/format.ts";
 import { name, render, span, t } from "../src/words/texts.ts";
 import { inLanguage } from "./helper.ts";
 
@@ -15,6 +15,7 @@ describe("figures", () => {
   });
   it("limits lose their trailing zeros, values keep them", () => {
     expect([limit(438, 1), limit(0.5, 2), limit(100, 0), num(431.6, 2)]).toEqual(["438", "0.5", "100", "431.60"]);
+    expect([exact(1.33, 1), exact(1.3, 1), exact(-2, 1)]).toEqual(["1.33", "1.3", "\u22122.0"]);
     expect([short(431.60000001), short(-2)]).toEqual(["431.6", "\u22122"]);
   });
 });

@@ -57,3 +57,8 @@ export function parse(text: string): number | null {
   const value = Number(text);
   return /\d/.test(text) && Number.isFinite(value) ? value : null;
 }
+
+/** A typed text as it is shown and kept: every digit of it, with a true minus. */
+export function shownAs(text: string): string {
+  return text.replace("-", "\u2212");
+}

@@ -1,4 +1,5 @@
 /** Measured values by hand: one characteristic, as many values as its subgroup still needs, our own keys. */
+import { useSignal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { go, home, say } from "../core/route.ts";
 import { allTiles, tile as cellOf } from "../core/store.ts";
@@ -9,10 +10,11 @@ import { Icon } from "../look/icon.tsx";
 import { full, put } from "../queue/queue.ts";
 import { badge } from "../scan/badge.ts";
 import { askBadge } from "../scan/ask.tsx";
-import { num } from "../words/format.ts";
+import { useHand } from "../scan/hands.ts";
+import { exact, num } from "../words/format.ts";
 import { name, t } from "../words/texts.ts";
 import { judge, signed, specWords } from "./check.ts";
-import { begin, discard, enter, form, parse, type } from "./form.ts";
+import { begin, discard, enter, form, parse, shownAs, type } from "./form.ts";
 import { Pad } from "./pad.tsx";
 
 const CHOICES = 9;
@@ -60,10 +62,10 @@ function Value(props: { data: Tile; index: number; value: number | null; text: s
   const verdict = value === null || typing ? "ok" : judge(data, value);
   const cls = verdict === "odd" ? "odd" : verdict === "ok" ? "" : "bad";
   return (
-    <button class={`k-in ${cls} ${on ? "on" : ""} ${text ? "" : "empty"}`} type="button" disabled={!pick} data-test={`value-${index}`} onClick={pick}>
+    <button class={`k-in ${cls} ${on ? "on" : ""} ${text ? "" : "empty"}`} type="button" disabled={!pick} data-test={`value-${index}`} onMouseDown={(event) => event.preventDefault()} onClick={pick}>
       <span>{t("kiosk.measure.piece", { n: index + 1 })}</span>
       <b>
-        {text.replace("-", "\u2212") || (on ? "" : "—")}
+        {shownAs(text) || (on ? "" : "—")}
         {on && <i class="caret" />}
       </b>
       <small>
@@ -90,11 +92,13 @@ function About({ data, values }: { data: Tile; values: number[] }) {
       </dd>
       <dt>{t("kiosk.measure.group")}</dt>
       <dd>{t("kiosk.measure.pieces", { n: data.n })}</dd>
-      {data.n > 1 && <dt>{t("kiosk.measure.mean", { n: values.length })}</dt>}
-      {data.n > 1 && (
-        <dd>
-          <b>{mean === null ? "—" : `${num(mean, data.decimals + 1)}\u00a0${data.unit}`}</b>
-        </dd>
+      {data.n > 1 && mean !== null && (
+        <>
+          <dt>{t("kiosk.measure.mean", { n: values.length })}</dt>
+          <dd data-test="mean-so-far">
+            <b>{`${num(mean, data.decimals + 1)}\u00a0${data.unit}`}</b>
+          </dd>
+        </>
       )}
       <dt>{t("kiosk.measure.by")}</dt>
       <dd>
@@ -136,28 +140,39 @@ function useTyping(text: string): boolean {
   return still !== text;
 }
 
+/** What is entered by now, and what is wrong with it. */
+function entered(data: Tile, count: number): { texts: string[]; values: (number | null)[]; ready: boolean; odd: string | undefined } {
+  const texts = Array.from({ length: count }, (_, i) => form.value?.values[i] ?? "");
+  const values = texts.map(parse);
+  const odd = texts.find((_, i) => values[i] !== null && judge(data, values[i]!) === "odd");
+  return { texts, values, ready: values.every((one) => one !== null), odd };
+}
+
 function Entry({ data }: { data: Tile }) {
-  const texts = form.value?.values ?? [];
   const count = needed(data);
-  const [at, setAt] = useState(() => Math.min(texts.length, count - 1));
-  const [sure, setSure] = useState(false);
-  const typing = useTyping(texts[at] ?? "");
-  const current = texts[at] ?? "";
-  const values = Array.from({ length: count }, (_, i) => parse(texts[i] ?? ""));
-  const ready = values.every((one) => one !== null);
-  const odd = values.find((one) => one !== null && judge(data, one) === "odd");
+  const { texts, values, ready, odd } = entered(data, count);
+  const at = useSignal(ready ? count - 1 : values.indexOf(null));
+  const sure = useSignal(false);
+  const typing = useTyping(texts[at.value] ?? "");
+  const current = texts[at.value] ?? "";
   const press = (pressed: string): void => {
-    setSure(false);
-    enter(Array.from({ length: Math.max(texts.length, at + 1) }, (_, i) => (i === at ? type(current, pressed, data.decimals) : (texts[i] ?? ""))));
+    sure.value = false;
+    enter(entered(data, count).texts.map((text, i) => (i === at.value ? type(text, pressed, data.decimals) : text)));
   };
   const on = (): void => {
-    const open = Array.from({ length: count }, (_, i) => i).find((i) => parse(texts[i] ?? "") === null);
-    if (!ready) setAt(open ?? at);
-    else if (odd !== undefined && !sure) setSure(true);
-    else void send(data, values as number[]);
+    const now = entered(data, count);
+    if (!now.ready) at.value = now.values[at.value] === null ? at.value : now.values.indexOf(null);
+    else if (now.odd !== undefined && !sure.value) sure.value = true;
+    else void send(data, now.values as number[]);
   };
+  useHand((key) => {
+    const meant = key === "," || key === "。" ? "." : key;
+    if (meant === "enter") on();
+    else if (meant === "-") signed(data) && press("sign");
+    else if (meant === "del" || /^[0-9.]$/.test(meant)) press(meant);
+  });
   const ask = ready && odd !== undefined;
-  const label = !ready ? t("kiosk.measure.next") : ask ? t("kiosk.measure.sure", { value: num(odd!, data.decimals) }) : t("kiosk.measure.send", { n: count });
+  const label = !ready ? t("kiosk.measure.next") : ask ? t("kiosk.measure.sure", { value: shownAs(odd!) }) : t("kiosk.measure.send", { n: count });
   return (
     <>
       <Header back={leave} backText={t("kiosk.back")} title={t("kiosk.measure.title", { name: name(data.name) })} />
@@ -165,22 +180,22 @@ function Entry({ data }: { data: Tile }) {
         <section class="k-values">
           <div class="k-ins">
             {data.open.map((value, i) => (
-              <Value key={`open ${i}`} data={data} index={i} value={value} text={num(value, data.decimals)} on={false} />
+              <Value key={`open ${i}`} data={data} index={i} value={value} text={exact(value, data.decimals)} on={false} />
             ))}
             {Array.from({ length: count }, (_, i) => (
-              <Value key={i} data={data} index={data.open.length + i} value={values[i] ?? null} text={texts[i] ?? ""} on={i === at} typing={typing && i === at} pick={() => setAt(i)} />
+              <Value key={i} data={data} index={data.open.length + i} value={values[i] ?? null} text={texts[i] ?? ""} on={i === at.value} typing={typing && i === at.value} pick={() => (at.value = i)} />
             ))}
           </div>
-          <About data={data} values={[...data.open, ...values.filter((one, i): one is number => one !== null && !(typing && i === at))]} />
+          <About data={data} values={[...data.open, ...values.filter((one, i): one is number => one !== null && !(typing && i === at.value))]} />
         </section>
         <Pad press={press} dot={data.decimals > 0} sign={signed(data)} />
         <div class="k-end values">
-          <button class="key k-main" type="button" data-test="clear" disabled={!texts.some(Boolean)} onClick={() => (enter([]), setAt(0))}>
+          <button class="key k-main" type="button" data-test="clear" disabled={!texts.some(Boolean)} onClick={() => (enter([]), (at.value = 0), (sure.value = false))}>
             <Icon name="x" />
             {t("kiosk.measure.clear")}
           </button>
           <button class="key main k-main" type="button" disabled={!ready && parse(current) === null} data-test={ready ? "send" : "next"} onClick={on}>
-            {sure && ask ? t("kiosk.measure.surely", { value: num(odd!, data.decimals) }) : label}
+            {sure.value && ask ? t("kiosk.measure.surely", { value: shownAs(odd!) }) : label}
           </button>
         </div>
       </main>

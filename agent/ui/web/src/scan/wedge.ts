@@ -10,6 +10,9 @@ export interface Press {
 export type Heard = { scan: string } | { held: number } | null;
 
 const GAP_MS = 75;
+const SILENCE_MS = 2 * GAP_MS;
+/** A slow tablet may hear a reader's keys late, though stamped in time: a scan that has begun is waited for longer. */
+const LATE_MS = 6 * GAP_MS;
 const LEAST = 4;
 const MOST = 256;
 const PLAIN: Record<string, string> = {
@@ -75,14 +78,17 @@ function field(): Field | null {
   return active instanceof HTMLInputElement || active instanceof HTMLTextAreaElement ? active : null;
 }
 
-/** Listen on the whole window. A field that had the focus gets back what stood in it before the scan. */
-export function listen(scanned: (code: string) => void): void {
+/** Listen on the whole window. A field that had the focus gets back what stood in it before the scan. What a person
+ *  types elsewhere goes to `typed`, a moment later, when it is sure to be no scan: characters, "del" and "enter". */
+export function listen(scanned: (code: string) => void, typed: (key: string) => void): void {
   const wedge = new Wedge();
   let before: { field: Field; value: string } | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let held = "";
+  let keys: string[] = [];
   const done = (heard: Heard): boolean => {
     if (!heard || !("scan" in heard)) return false;
+    keys = [];
     if (before) {
       before.field.value = before.value;
       before.field.dispatchEvent(new Event("input", { bubbles: true }));
@@ -90,8 +96,23 @@ export function listen(scanned: (code: string) => void): void {
     scanned(heard.scan);
     return true;
   };
+  const pass = (): void => {
+    for (const key of keys.splice(0)) if (key) typed(key);
+  };
+  const own = (event: KeyboardEvent, active: Field | null, heard: Heard): void => {
+    if (active) return;
+    const press = { key: event.key, code: event.code, shift: event.shiftKey, at: event.timeStamp };
+    const [erases, ends] = [press.key === "Backspace", press.key === "Enter" || press.code === "NumpadEnter"];
+    const first = heard !== null && "held" in heard && heard.held === 1;
+    if (first || erases || ends) pass(); // what came before was no scan
+    if (heard) keys.push(character(press).trim());
+    if (erases) typed("del");
+    if (!ends || document.activeElement instanceof HTMLButtonElement) return; // it presses the key that has the focus
+    event.preventDefault();
+    typed("enter");
+  };
   const press = (event: KeyboardEvent): void => {
-    if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+    if (event.ctrlKey || event.altKey || event.metaKey || (event.repeat && event.key !== "Backspace")) return;
     const active = field();
     const value = active?.value ?? "";
     const heard = wedge.feed({ key: event.key, code: event.code, shift: event.shiftKey, at: event.timeStamp });
@@ -103,7 +124,10 @@ export function listen(scanned: (code: string) => void): void {
       event.preventDefault();
       held = event.code;
     }
-    if (!heard || "held" in heard) timer = setTimeout(() => done(wedge.silence()), 2 * GAP_MS);
+    if (!heard || "held" in heard) {
+      own(event, active, heard);
+      timer = setTimeout(() => done(wedge.silence()) || pass(), heard && heard.held > 1 ? LATE_MS : SILENCE_MS);
+    }
   };
   const release = (event: KeyboardEvent): void => {
     if (event.code === held) event.preventDefault(); // a blank presses when it is let go

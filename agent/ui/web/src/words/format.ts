@@ -10,6 +10,11 @@ export function num(x: number, digits: number): string {
   return (negative ? MINUS : "") + grouped + (part ? `.${part}` : "");
 }
 
+/** A value as it was entered: one decimal more than usual where it has one (a person may type that many). */
+export function exact(x: number, digits: number): string {
+  return num(x, Number(x.toFixed(digits)) === x ? digits : digits + 1);
+}
+
 /** A limit with at most `digits` decimals, without trailing zeros: 438, not 438.0. */
 export function limit(x: number, digits: number): string {
   const text = num(x, digits);
