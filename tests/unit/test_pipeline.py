@@ -252,7 +252,7 @@ def test_outside_specification_is_the_higher_class(line: Line) -> None:
             await line.say(151)
             (ticket,) = line.tickets_now()
             assert ticket.severity == "quarantine"
-            assert ticket.title["key"] == "tickets.title.outside"
+            assert ticket.title["key"] == "tickets.title.above_spec"
 
     asyncio.run(main())
 

@@ -18,7 +18,7 @@ from agent.plant.people import Directory
 from agent.records.tickets.board import attention, history, lead, short, summary
 from agent.records.tickets.cards import card
 from agent.records.tickets.messages import messages, voided
-from agent.records.tickets.model import State
+from agent.records.tickets.model import State, farther
 from agent.records.tickets.rules import ACTIONS, decide
 from agent.texts import render, table
 
@@ -270,8 +270,9 @@ def test_the_card_of_a_new_ticket():
     fields = {zh(f["label"]): zh(f["value"]) for f in blocks(shown, "fields")[0]["fields"]}
     assert fields == {
         "均值": "431.6\u00a0µm，低于下控制限 438.0",
+        "控制限": "438.0–498.0",
         "规格": "370.0–570.0",
-        "违反": "规则 N1",
+        "违反": "规则 N1（一点超出 3σ 控制限）",
         "提出": "操作员甲",
         "次数": "1 次，最近 09:00",
     }
@@ -390,6 +391,43 @@ def test_blocks_of_others_stand_between_figures_and_story():
 def test_a_number_says_what_it_is_compared_with(figures, expected):
     shown = card(Player(figures=figures).ticket, T0, WHO)
     assert zh(blocks(shown, "fields")[0]["fields"][0]["value"]) == expected
+
+
+def test_the_worst_value_stays_on_the_card_with_its_limit():
+    """The newest value may look well: what the ticket was opened for must still be read beside it."""
+    player = Player(figures=FIGURES, rules=("N1",))
+    player.see(occurrence("v2", T0 + HOUR, rules=("W4", "R-N1", "SPEC", "ours"), figures=FIGURES | {"value": 460.2}))
+    player.see(occurrence("v3", T0 + 2 * HOUR, rules=("N1",), figures=FIGURES | {"value": 436.0}))
+    assert player.ticket.figures["value"] == 436.0
+    shown = {zh(f["label"]): zh(f["value"]) for f in blocks(card(player.ticket, T0, WHO), "fields")[0]["fields"]}
+    assert shown["均值"] == "436.0\u00a0µm，低于下控制限 438.0"
+    assert shown["最差"] == "431.6\u00a0µm，低于下控制限 438.0"
+    assert shown["违反"] == (
+        "规则 N1（一点超出 3σ 控制限）、W4（连续 8 点在中心线同一侧）、R-N1（极差，一点超出 3σ 控制限）、ours、不在规格内"
+    )
+    spoken = {en(f["label"]): en(f["value"]) for f in blocks(card(player.ticket, T0, WHO), "fields")[0]["fields"]}
+    assert spoken["Worst"] == "431.6\u00a0µm, below LCL 438.0"
+    assert spoken["Control limits"] == "438.0–498.0"
+
+
+def test_of_two_values_the_worse_lies_farther_out_and_the_specification_weighs_more():
+    limits = {"center": 5, "lcl": 2, "ucl": 8, "usl": 8.5}
+    low, high, inside = limits | {"value": 1}, limits | {"value": 8.6}, limits | {"value": 6}
+    assert farther(low, high) == farther(high, low) == high
+    assert farther(low, inside) == farther(inside, low) == low
+    assert farther(inside, {}) == farther({}, {"value": 99}) == {}
+
+
+def test_a_new_round_has_its_own_worst_value():
+    player = Player(figures=FIGURES, rules=("N1",))
+    assert player.ticket.worst["value"] == 431.6
+    player.do(2 * HOUR, "respond", "u_own")
+    player.do(3 * HOUR, "contain", "u_own", text="x")
+    player.do(4 * HOUR, "analyse", "u_own", root_cause="a", countermeasure="b")
+    player.do(5 * HOUR, "implement", "u_own", text="x")
+    player.do(6 * HOUR, "verify", "u_qe", result="effective")
+    player.see(occurrence("v9", T0 + 7 * HOUR, figures=FIGURES | {"value": 437.0}))
+    assert (player.ticket.cycle, player.ticket.worst["value"]) == (2, 437.0)
 
 
 # -- messages --------------------------------------------------------------------------------------------

@@ -14,9 +14,10 @@ from agent.deadlines.deadline import Deadline, late, marks, status
 from agent.model import Text, text
 from agent.plant.people import Directory
 from agent.records.tickets.board import attention, clock_name, ending, moment
-from agent.records.tickets.model import OVER, SOLVED, State, Ticket
+from agent.records.tickets.model import OVER, SOLVED, State, Ticket, beyond
 from agent.records.tickets.rules.acts import allowed
 from agent.records.tickets.rules.who import SKILLED, names, next_actors, owner_name
+from agent.spc.rules import RULES
 
 Block = dict[str, Any]
 TITLE_MAX = 32
@@ -109,8 +110,10 @@ def _fields(ticket: Ticket, directory: Directory) -> list[Block]:
     count = text("tickets.card.count", n=ticket.occurrences, at=moment(ticket.last_at))
     fields: list[tuple[str, Text | None]] = [
         ("mean" if figures.get("stat") == "mean" else "measured", _measured(figures)),
-        ("spec", _spec(figures)),
-        ("rules", text("tickets.card.rules", rules=list(ticket.rules)) if ticket.rules else None),
+        ("worst", _measured(ticket.worst) if ticket.worst.get("value") != figures.get("value") else None),
+        ("limits", _between(figures, "lcl", "ucl")),
+        ("spec", _between(figures, "lsl", "usl")),
+        ("rules", _rules(ticket.rules)),
         ("category", None if figures else directory.label("category", ticket.category)),
         ("reporter", directory.name(ticket.reporter) if ticket.reporter else None),
         ("count", count if ticket.rules or ticket.occurrences > 1 else None),
@@ -124,26 +127,40 @@ def _number(figures: Mapping[str, Any], name: str) -> Text:
 
 
 def _measured(figures: Mapping[str, Any]) -> Text | None:
-    """The value with its unit and what it is compared with: the specification for single values, then the limits."""
+    """The value with its unit, and the limit it lies outside of."""
     value = figures.get("value")
     if value is None:
         return None
-    single = figures.get("stat") != "mean"
-    bounds = (("lsl", -1, single), ("usl", 1, single), ("lcl", -1, True), ("ucl", 1, True))
     number, unit = _number(figures, "value"), figures.get("unit")
     shown = text("tickets.value", value=number, unit=unit) if unit else number
-    for name, side, applies in bounds:
-        bound = figures.get(name)
-        if applies and bound is not None and (value - bound) * side > 0:
-            return text(f"tickets.measured.{name}", value=shown, limit=_number(figures, name))
-    return text("tickets.measured.inside", value=shown)
+    name = beyond(figures)
+    if name is None:
+        return text("tickets.measured.inside", value=shown)
+    return text(f"tickets.measured.{name}", value=shown, limit=_number(figures, name))
 
 
-def _spec(figures: Mapping[str, Any]) -> Text | None:
-    given = [name for name in ("lsl", "usl") if figures.get(name) is not None]
-    if not given:
-        return None
-    return text(f"tickets.spec.{'_'.join(given)}", **{name: _number(figures, name) for name in given})
+def _between(figures: Mapping[str, Any], low: str, high: str) -> Text | None:
+    given = {
+        name: _number(figures, key) for name, key in (("low", low), ("high", high)) if figures.get(key) is not None
+    }
+    return text(f"tickets.between.{'_'.join(given)}", **given) if given else None
+
+
+def _rules(rules: Sequence[str]) -> Text | None:
+    """The broken rules with their plain words; "SPEC" stands for a piece outside specification, and comes last."""
+    outside = [text("tickets.card.rule.SPEC")] if "SPEC" in rules else []
+    broken = [_rule(rule) for rule in rules if rule != "SPEC"]
+    if broken:
+        return text("tickets.card.rules", rules=[*broken, *outside])
+    return outside[0] if outside else None
+
+
+def _rule(rule: str) -> Text:
+    """R-N1 is N1 of the range chart; a rule of another system stands as it came."""
+    name = rule.removeprefix("R-")
+    if name not in RULES:
+        return rule
+    return text(f"tickets.card.rule.{'plain' if name == rule else 'spread'}", rule=rule, words=text(f"spc.rule.{name}"))
 
 
 def _notes(ticket: Ticket, directory: Directory) -> list[Block]:

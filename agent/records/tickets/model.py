@@ -174,6 +174,8 @@ class Ticket(Opening):
     verified: Step | None = None
     cancelled: Step | None = None
     failures: tuple[Failure, ...] = ()
+    worst: Mapping[str, Any] = field(default_factory=dict)
+    """The figures of this cycle that lay farthest outside; empty while none did."""
     effective: bool | None = None
     """The verdict on the last countermeasure; None before there is one."""
     reminded: tuple[str, ...] = ()
@@ -289,3 +291,27 @@ def opening_of(data: Mapping[str, Any]) -> dict[str, Any]:
 def worse(one: str, other: str | None) -> str:
     """The more severe of two severities."""
     return min(one, other, key=SEVERITIES.index) if other in SEVERITIES and one in SEVERITIES else one
+
+
+def beyond(figures: Mapping[str, Any]) -> str | None:
+    """Which limit the value lies outside of: the specification for single values, then the control limits."""
+    value, single = figures.get("value"), figures.get("stat") != "mean"
+    for name, side, applies in (("lsl", -1, single), ("usl", 1, single), ("lcl", -1, True), ("ucl", 1, True)):
+        bound = figures.get(name)
+        if applies and value is not None and bound is not None and (value - bound) * side > 0:
+            return name
+    return None
+
+
+def farther(one: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of two sets of figures the one that lies farther outside; empty if neither does."""
+
+    def reach(figures: Mapping[str, Any]) -> tuple[int, float]:
+        name = beyond(figures)
+        if name is None:
+            return 0, 0.0
+        center = figures.get("center")
+        return 1 + (name in ("lsl", "usl")), abs(figures["value"] - (figures[name] if center is None else center))
+
+    best = max((one, other), key=reach)
+    return dict(best) if beyond(best) else {}

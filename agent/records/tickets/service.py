@@ -20,7 +20,7 @@ from agent.plant.directory import directory
 from agent.plant.people import Directory
 from agent.plant.responsibility import Duty, responsible
 from agent.plant.settings import SiteSettings
-from agent.records.tickets.model import Event, Opening, Ticket, worse
+from agent.records.tickets.model import Event, Opening, Ticket, farther, worse
 from agent.records.tickets.rows import occurrence, ticket, ticket_event
 from agent.records.tickets.rules import Key, Occurrence, decide, on_occurrence, open_ticket, recurrence, timers
 from agent.records.tickets.rules.opening import derived
@@ -270,13 +270,14 @@ class Tickets:
         newest = conn.execute(
             select(occurrence).where(occurrence.c.ticket == no).order_by(occurrence.c.at.desc()).limit(500)
         ).all()
-        severity = found.severity
+        severity, worst = found.severity, found.worst
         for row in newest:
             severity = worse(severity, row.data.get("severity"))
+            worst = farther(worst, row.data["figures"])
         data = {
             "occurrences": found.occurrences, "rules": list(dict.fromkeys(r for row in newest for r in row.rules)),
             "first_at": totals[0].isoformat(), "last_at": totals[1].isoformat(), "severity": severity,
-            "figures": newest[0].data["figures"],
+            "figures": newest[0].data["figures"], "worst": dict(worst),
         }  # fmt: skip
         uuid = derived(no, "counted", found.cycle, found.occurrences)
         event = Event(uuid, no, found.cycle, found.seq + 1, now, SYSTEM, "spc", "counted", data)

@@ -88,7 +88,7 @@ def occur_of(site: SiteSettings, tickets: Tickets) -> Callable[[Connection, date
 def _title(seen: Seen) -> Text:
     name, charted = _name(seen.settings.name), seen.charted
     if charted.outside:
-        return text("tickets.title.outside", characteristic=name)
+        return text(f"tickets.title.{charted.outside}_spec", characteristic=name)
     if charted.y > seen.limits["ucl"]:
         return text("tickets.title.above", characteristic=name)
     if charted.y < seen.limits["lcl"]:

@@ -22,6 +22,7 @@ from agent.records.tickets.model import (
     State,
     Step,
     Ticket,
+    farther,
     opening_of,
     worse,
 )
@@ -70,6 +71,7 @@ def _opened(event: Event) -> Ticket:
         first_at=seen_at,
         last_at=seen_at,
         updated_at=event.at,
+        worst=farther({}, opening.get("figures") or {}),
     )
 
 
@@ -88,6 +90,7 @@ def _counted(ticket: Ticket, event: Event) -> Ticket:
         last_at=max(ticket.last_at, _at(data, "last_at", ticket.last_at)),
         severity=worse(ticket.severity, data.get("severity")),
         figures=data.get("figures") or ticket.figures,
+        worst=data.get("worst") or farther(ticket.worst, data.get("figures") or {}),
     )
 
 
@@ -165,6 +168,7 @@ def _reopened(ticket: Ticket, event: Event) -> Ticket:
         _failed(_counted(ticket, event), event, "recurred"),
         state=State.NEW,
         cycle=event.cycle,
+        worst=farther({}, event.data.get("figures") or ticket.worst),
         cycle_at=event.at,
         group_cycle=event.cycle if ticket.state in OVER else ticket.group_cycle,
         policy=policy,

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from agent.deadlines.policy import Policy
 from agent.model import SYSTEM, Actor
-from agent.records.tickets.model import Event, State, Ticket
+from agent.records.tickets.model import Event, State, Ticket, farther
 from agent.records.tickets.rules.opening import derived, reopening
 
 SPC = Actor(None, frozenset({"system"}), "spc")
@@ -128,4 +128,5 @@ def _totals(ticket: Ticket, occurrence: Occurrence) -> dict[str, Any]:
         "last_at": max(ticket.last_at, occurrence.at).isoformat(),
         "severity": occurrence.severity,
         "figures": dict(occurrence.figures),
+        "worst": dict(farther(ticket.worst, occurrence.figures)),
     }
