@@ -215,6 +215,8 @@ def test_the_snapshot_is_whole_and_looks_as_documented(world: World) -> None:
     assert [t["id"] for t in own["tiles"]] == ["WIDTH"]
     assert [t["no"] for t in own["tickets"]] == [mine]
     assert {p["id"] for p in own["people"]} == {"10001", "20001", "20002", "30001"}
+    assert own["respond_s"] == 2 * 3600
+    assert own["tickets"][0]["strip"][0]["name"]["args"]["amount"] == {"key": "tickets.amount.h", "args": {"n": 2}}
     line = world.call("GET", "/api/v1/kiosk", token="api").json()
     assert [t["no"] for t in line["tickets"]] == [other, mine]
     assert line["station"] == {"id": "", "name": {"zh": "全线", "en": "Whole line"}}

@@ -15,7 +15,7 @@ from agent.deadlines.policy import Policy, Term
 from agent.errors import Refused
 from agent.model import Actor, Attention
 from agent.plant.people import Directory
-from agent.records.tickets.board import attention, history, lead, short, summary
+from agent.records.tickets.board import attention, history, lead, short, strip, summary
 from agent.records.tickets.cards import card
 from agent.records.tickets.messages import messages, voided
 from agent.records.tickets.model import State, farther
@@ -403,7 +403,8 @@ def test_the_worst_value_stays_on_the_card_with_its_limit():
     assert shown["均值"] == "436.0\u00a0µm，低于下控制限 438.0"
     assert shown["最差"] == "431.6\u00a0µm，低于下控制限 438.0"
     assert shown["违反"] == (
-        "规则 N1（一点超出 3σ 控制限）、W4（连续 8 点在中心线同一侧）、R-N1（极差，一点超出 3σ 控制限）、ours、不在规格内"
+        "规则 N1（一点超出 3σ 控制限）、W4（连续 8 点在中心线同一侧）、R-N1（极差，一点超出 3σ 控制限）、"
+        "ours、不在规格内"
     )
     spoken = {en(f["label"]): en(f["value"]) for f in blocks(card(player.ticket, T0, WHO), "fields")[0]["fields"]}
     assert spoken["Worst"] == "431.6\u00a0µm, below LCL 438.0"
@@ -428,6 +429,13 @@ def test_a_new_round_has_its_own_worst_value():
     player.do(6 * HOUR, "verify", "u_qe", result="effective")
     player.see(occurrence("v9", T0 + 7 * HOUR, figures=FIGURES | {"value": 437.0}))
     assert (player.ticket.cycle, player.ticket.worst["value"]) == (2, 437.0)
+
+
+def test_the_strip_names_what_was_promised_not_what_is_usual():
+    policy = Policy(terms=(Term("R2", 1800), Term("C24", 8 * 3600), Term("A48", 48 * 3600), Term("V5", 120 * 3600)))
+    names = [step["name"] for step in strip(Player(policy=policy).ticket, T0)]
+    assert [zh(name) for name in names] == ["30 分 响应", "8 h 遏制", "48 h 对策", "5 天 验证"]
+    assert en(names[0]) == "30 min response"
 
 
 # -- messages --------------------------------------------------------------------------------------------

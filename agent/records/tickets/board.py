@@ -55,6 +55,7 @@ def strip(ticket: Ticket, now: datetime) -> list[dict[str, Any]]:
     return [
         {
             "kind": d.kind,
+            "name": clock_name(d.kind, d.amount_s),
             "mark": mark,
             "due_at": d.due_at.isoformat(),
             "stopped_at": d.stopped_at.isoformat() if d.stopped_at else None,

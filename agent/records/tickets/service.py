@@ -181,6 +181,11 @@ class Tickets:
             characteristic=key.characteristic, stream=key.stream, figures=dict(seen.figures),
         )  # fmt: skip
 
+    @property
+    def policy(self) -> Policy:
+        """What a ticket opened now is promised."""
+        return self._setup.policy
+
     def sweep(self, conn: Connection, now: datetime) -> int:
         """Do what time asks for: reminders, breaches, escalations, closings, counters on cards. Returns how many."""
         who = self.directory(conn)

@@ -175,6 +175,7 @@ class DeadlineOut(BaseModel):
     """One of the four deadlines; `used` is the share of its time that is gone."""
 
     kind: Literal["R2", "C24", "A48", "V5"]
+    name: Text
     mark: Literal["met", "late", "run", "near", "missed", "wait", "void"]
     due_at: AwareDatetime
     stopped_at: AwareDatetime | None
@@ -267,6 +268,8 @@ class SnapshotOut(BaseModel):
     sources: dict[str, int]
     office: dict[str, Any]
     people: list[dict[str, Any]]
+    respond_s: int | None
+    """Within how many seconds a ticket raised now is to be answered."""
 
 
 class MeasureOut(BaseModel):

@@ -117,6 +117,7 @@ def snapshot(
         ],
         "tiles": [tile(one, now) for one in live], "tickets": list(shown),
         "sources": sources(parts.sources.values(), now), "office": far,
+        "respond_s": next((t.amount_s for t in parts.tickets.policy.terms if t.kind == "R2"), None),
         "people": [
             {"id": p.id, "name": p.name, "roles": sorted(p.roles)} for _, p in sorted(who.people.items()) if p.active
         ],

@@ -12,7 +12,7 @@ import { inLanguage, ticket, tile } from "./helper.ts";
 
 beforeEach(() => inLanguage("zh"));
 
-const step = (given: Partial<Deadline>): Deadline => ({ kind: "R2", mark: "run", due_at: null, stopped_at: null, used: 0, text: "x", ...given });
+const step = (given: Partial<Deadline>): Deadline => ({ kind: "R2", name: null, mark: "run", due_at: null, stopped_at: null, used: 0, text: "x", ...given });
 
 describe("the strip", () => {
   it("always has four cells in the same order", () => {

@@ -58,6 +58,7 @@ export interface Tile {
 }
 export interface Deadline {
   kind: "R2" | "C24" | "A48" | "V5";
+  name: Text;
   mark: Mark;
   due_at: string | null;
   stopped_at: string | null;
@@ -121,6 +122,8 @@ export interface Head {
   sources: { total: number; good: number };
   office: Office;
   people: Person[];
+  /** Within how many seconds a ticket raised now is answered. */
+  respond_s: number | null;
 }
 export interface Snapshot extends Head {
   tiles: Tile[];

@@ -1,7 +1,7 @@
 /** The 2485 strip: four cells, always in this order, always all four; a cell is one deadline, its bar the time used. */
 import { tick } from "../core/time.ts";
 import type { Deadline, Mark } from "../core/types.ts";
-import { span, t } from "../words/texts.ts";
+import { render, span, t } from "../words/texts.ts";
 import { Icon } from "./icon.tsx";
 import { stepMark, stepWord } from "./words.ts";
 
@@ -9,7 +9,7 @@ export const KINDS = ["R2", "C24", "A48", "V5"] as const;
 
 /** All four cells; one that the server left out shows as not counted. */
 export function cells(strip: Deadline[]): Deadline[] {
-  const none = { mark: "void" as Mark, due_at: null, stopped_at: null, used: 0, text: null };
+  const none = { name: null, mark: "void" as Mark, due_at: null, stopped_at: null, used: 0, text: null };
   return KINDS.map((kind) => strip.find((step) => step.kind === kind) ?? { kind, ...none });
 }
 
@@ -26,7 +26,7 @@ export function Strip({ strip, mini, say }: { strip: Deadline[]; mini?: boolean;
     <ol class={mini ? "strip mini" : "strip"} aria-label={t("kiosk.strip")}>
       {cells(strip).map((step) => (
         <li key={step.kind} class={step.mark} data-test={`step-${step.kind}`} style={{ "--p": String(Math.min(1, Math.max(0, step.used))) }}>
-          <b>{stepWord(step.kind)}</b>{" "}
+          <b>{step.name ? render(step.name, "UTC") : stepWord(step.kind)}</b>{" "}
           <span class="w">
             <Icon name={stepMark(step.mark)} /> {mini ? say(step) : stepText(step, tick.value, say)}
           </span>

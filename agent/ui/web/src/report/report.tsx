@@ -9,7 +9,7 @@ import { breach, titleOf } from "../tiles/tile.tsx";
 import { Icon } from "../look/icon.tsx";
 import { severityMark, severityWord } from "../look/words.ts";
 import { full } from "../queue/queue.ts";
-import { name, t, word } from "../words/texts.ts";
+import { name, span, t } from "../words/texts.ts";
 import { change, discard, draft, toggle, type Draft } from "./draft.ts";
 import { Facts } from "./facts.tsx";
 import { NoteSheet } from "./note.tsx";
@@ -46,6 +46,12 @@ function What({ now }: { now: Draft }) {
       </main>
     </>
   );
+}
+
+/** What the plant does then, and how soon; the amount is the configuration's. */
+function hint(severity: Severity): string {
+  const within = head.value?.respond_s ?? null;
+  return t(`kiosk.severity.${severity}.hint` as "kiosk.severity.stop.hint", { within: within === null ? null : span(within) });
 }
 
 function Chosen({ now }: { now: Draft }) {
@@ -127,7 +133,7 @@ function HowBad({ now }: { now: Draft }) {
               <Icon name={severityMark(one)} />
               <span>
                 <b>{severityWord(one)}</b>
-                <small>{word(`kiosk.severity.${one}.hint`, "")}</small>
+                <small>{hint(one)}</small>
               </span>
             </button>
           ))}
