@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
@@ -17,7 +16,7 @@ from agent import __version__
 from agent.app.role import Role
 from agent.clock import Clock
 from agent.config import Config
-from agent.errors import AgentError, ConfigError
+from agent.errors import ConfigError
 from agent.metrics import Metrics
 from agent.model import Click
 from agent.outbox.queue import purge, take_void
@@ -25,6 +24,7 @@ from agent.plant.directory import person_row, take_people
 from agent.plant.rows import person
 from agent.records.tickets.service import take_fact
 from agent.records.tickets.store import edge_of, told_by
+from agent.relay.acquaintance import Acquaintance
 from agent.relay.clicks import Clicks
 from agent.relay.deliver import Deliver
 from agent.relay.ingress import Ingress, link_app
@@ -60,7 +60,10 @@ class Relay(Role):
         )
         in_time = min(settings.verdict_wait_s, 0.8 * config.feishu.click_wait_s)  # "received" is said before "unsure"
         waits = settings.model_copy(update={"verdict_wait_s": in_time})
-        self.clicks = Clicks(store, clock, self.edges, waits, edge_of, self._who)
+        self.acquaintance = Acquaintance(
+            lambda: store.write(_people_ids), lambda people: self.sink.learn(people, self.names)
+        )
+        self.clicks = Clicks(store, clock, self.edges, waits, edge_of, self._who, self.acquaintance.settled)
         self.feishu = Callbacks(
             config.feishu, clock, config.site.zone, on_click=self.clicks.on_click, on_event=self._on_event,
             card=lambda neutral: self.sink.card(neutral, self.names), person=self._person,
@@ -76,8 +79,7 @@ class Relay(Role):
         self.on_topic("outbox", lambda topics: self.deliver.wake())
         self.on_topic("reply:", self.edges.wake)
         self.on_topic("verdict:", self.clicks.wake)
-        self._people_came = asyncio.Event()
-        self.on_topic("people", lambda topics: self._people_came.set())
+        self.on_topic("people", self.acquaintance.wake)
 
     async def start(self) -> None:
         self.clicks.bind(asyncio.get_running_loop())
@@ -93,7 +95,7 @@ class Relay(Role):
             "link": partial(Server(self.link).serve, uds=self.config.link.socket),
             "deliver": self.deliver.run,
             "feishu": self._long_connection,
-            "people": self._learn_people,
+            "people": self.acquaintance.run,
             "desk": partial(Server(self.desk).serve, host=relay.host, port=relay.port),
             "admin": partial(Server(self.admin).serve, uds=relay.admin_socket),
             "housekeeping": partial(housekeeping, self.store, self.clock, purges),
@@ -131,28 +133,6 @@ class Relay(Role):
             known: str | None = conn.execute(select(person.c.id).where(person.c.open_id == open_id)).scalars().first()
         logical = self.names.logical(open_id, "person:") if known is None else None
         return known if logical is None else logical.removeprefix("person:")
-
-    async def _learn_people(self) -> None:
-        """Learn everybody's open_id, so that a click of someone who was never written to is known too.
-
-        Asked when the directory changes, and every ten minutes while somebody is not found.
-        """
-        asked: list[str] = []
-        again_at = 0.0
-        while True:
-            self._people_came.clear()
-            try:
-                people = await self.store.write(_people_ids)
-                if people != asked or asyncio.get_running_loop().time() > again_at:
-                    found = await asyncio.to_thread(self.sink.learn, people, self.names)
-                    log.info("%d of %d people are known in Feishu", found, len(people))
-                    wait = float("inf") if found == len(people) else 600.0
-                    asked, again_at = people, asyncio.get_running_loop().time() + wait
-            except AgentError as error:
-                log.info("people will be looked up later: %s", error)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(5):
-                    await self._people_came.wait()
 
     def _on_event(self, kind: str, data: Mapping[str, Any], event_id: str) -> Future[None]:
         """Other events are counted; the closed loop will act on them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid as uuids
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,6 +31,9 @@ _CREDIBLE = timedelta(days=1)
 """Feishu tells of a click within seconds, once: an older time is an error, and would stand before what came first."""
 
 
+_LOOK_UP_PART = 0.7
+"""Of the time for an answer, what looking up who pressed may take."""
+
 _PRESS = ("ticket", "action", "cycle", "args", "person")
 """What makes two presses the same one, pressed again."""
 
@@ -46,9 +49,11 @@ class Clicks:
         settings: RelaySettings,
         whose: Whose,
         who: Callable[[Click], str | None],
+        settled: Callable[[float], Awaitable[bool]],
     ) -> None:
+        """`settled`: whether everybody of the directory has been looked up; waits for it until then (loop time)."""
         self._store, self._clock, self._edges, self._settings = store, clock, edges, settings
-        self._whose, self._who = whose, who
+        self._whose, self._who, self._settled = whose, who, settled
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: dict[str, asyncio.Event] = {}
 
@@ -62,10 +67,14 @@ class Clicks:
         return asyncio.run_coroutine_threadsafe(self._answer(click), self._loop)
 
     async def _answer(self, click: Click) -> Verdict:
-        until = asyncio.get_running_loop().time() + self._settings.verdict_wait_s
+        now, wait = asyncio.get_running_loop().time(), self._settings.verdict_wait_s
+        until = now + wait
         person = await asyncio.to_thread(self._who, click)
         if person is None:
-            return Verdict("error", text("click.unknown_person"))
+            settled = await self._settled(now + wait * _LOOK_UP_PART)
+            person = await asyncio.to_thread(self._who, click)
+            if person is None:
+                return Verdict("error", text("click.unknown_person" if settled else "click.not_looked_up"))
         taken = await self._store.write(lambda conn: self._take(conn, click, person))
         if isinstance(taken, Verdict):
             return taken

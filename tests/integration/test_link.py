@@ -70,6 +70,7 @@ class Far:
         self.effects: list[tuple[str, str, str]] = []
         self.keys: dict[str, str] = {}
         self.down = False
+        self.knows_people = True
         self.lose = 0
         self.reject: str | None = None
 
@@ -127,7 +128,11 @@ async def relay(folder: Path, far_side: Far):
         names = StoreNames(store, CLOCK, lambda conn, p: None, blobs.path)
         deliver = Deliver(store, CLOCK, dict.fromkeys(KINDS, far_side), names, settings, Metrics())
         who = {p.open_id: p.id for p in PEOPLE}
-        clicks = Clicks(store, CLOCK, edges, settings, edge_of, lambda click: who.get(click.open_id))
+
+        async def looked_up(until: float) -> bool:
+            return far_side.knows_people
+
+        clicks = Clicks(store, CLOCK, edges, settings, edge_of, lambda click: who.get(click.open_id), looked_up)
         clicks.bind(asyncio.get_running_loop())
         edges.bind(asyncio.get_running_loop())
         handlers = {
@@ -360,6 +365,9 @@ def test_a_click_gets_its_verdict_and_works_once(tmp_path: Path) -> None:
             assert (ticket.state, ticket.responded.by) == (State.RESPONDED, "own")
             stranger = await asyncio.wrap_future(there.on_click(click(no, "ev3", "ou_nobody")))
             assert stranger.toast["key"] == "click.unknown_person"
+            far_side.knows_people = False
+            early = await asyncio.wrap_future(there.on_click(click(no, "ev3", "ou_nobody")))
+            assert early.toast["key"] == "click.not_looked_up"
             ghost = await asyncio.wrap_future(there.on_click(click("SZ1-E3-000000-001", "ev4")))
             assert ghost.toast["key"] == "click.unknown_ticket"
             await until(lambda: settled(here.store) and settled(there.store))
