@@ -37,7 +37,7 @@ def test_json_may_be_as_deep_as_the_limit_and_no_deeper() -> None:
         strict_json(b'{"a":' * MAX_DEPTH + b"{}" + b"}" * MAX_DEPTH)
 
 
-FIVE = {"event_id": "m-1", "key": {"station": "OP40"}, "rule": "N1"}
+ONE = {"event_id": "m-1", "key": {"station": "OP40"}, "rule": "N1"}
 """A violation as another system hands it in."""
 
 
@@ -46,11 +46,12 @@ FIVE = {"event_id": "m-1", "key": {"station": "OP40"}, "rule": "N1"}
     [
         (shapes.HandIn, {"event_id": "m-1"}, "「rule」：缺这一项。补上再发。",
          "“rule”: it is missing. Add it and send again."),
-        (shapes.HandIn, {"violations": [FIVE, FIVE | {"rule": 7}]}, "「violations[1].rule」：收到 7，要填文字。改好再发。",
+        (shapes.HandIn, {"violations": [ONE, ONE | {"rule": 7}]},
+         "「violations[1].rule」：收到 7，要填文字。改好再发。",
          "“violations[1].rule”: got 7, it takes text. Correct it and send again."),
-        (shapes.HandIn, FIVE | {"key": {"statoin": "OP40"}}, "「key.statoin」：没有这一项。去掉再发。",
+        (shapes.HandIn, ONE | {"key": {"statoin": "OP40"}}, "「key.statoin」：没有这一项。去掉再发。",
          "“key.statoin”: there is no such field. Leave it out and send again."),
-        (shapes.HandIn, FIVE | {"at": "2026-11-24T09:20:00"},
+        (shapes.HandIn, ONE | {"at": "2026-11-24T09:20:00"},
          "「at」：收到 \"2026-11-24T09:20:00\"，要填带时区的时间，如 2026-11-24T09:20:00+08:00。改好再发。", None),
         (shapes.HandIn, [1], "「内容」：收到 [1]，要填对象 { … }。改好再发。",
          "“the body”: got [1], it takes an object { … }. Correct it and send again."),
