@@ -116,7 +116,19 @@ def server_for(app: FastAPI, host: str, port: int) -> uvicorn.Server:
         server_header=False,
         timeout_graceful_shutdown=1,
     )
-    return uvicorn.Server(config)
+    return _Parting(config, app.state.stage.world)
+
+
+class _Parting(uvicorn.Server):  # type: ignore[misc]
+    """Ends the pages' streams first; they would be waited for in vain, and reported as errors."""
+
+    def __init__(self, config: uvicorn.Config, world: SandboxWorld) -> None:
+        super().__init__(config)
+        self._world = world
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._world.bus.close()
+        await super().shutdown(sockets)
 
 
 async def serve(settings: Settings, ready: Callable[[], Awaitable[None]] | None = None) -> None:

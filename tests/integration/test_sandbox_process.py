@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def url(folder: Path) -> Iterator[str]:
+@contextmanager
+def running(folder: Path, **more: Any) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     arguments = ["--port", str(port), "--people", "people.json", "--clock-file", "clock", "--static", "static"]
     command = [sys.executable, "-m", "agent.sandbox", *arguments, "--die-with-parent", str(os.getpid())]
     here = Path(__file__).parents[2]
-    with subprocess.Popen(command, cwd=folder, env={"PYTHONPATH": str(here), "PATH": ""}) as process:
+    with subprocess.Popen(command, cwd=folder, env={"PYTHONPATH": str(here), "PATH": ""}, text=True, **more) as process:
         url = f"http://127.0.0.1:{port}"
         until = time.monotonic() + 10
         while True:
@@ -47,9 +48,15 @@ def url(folder: Path) -> Iterator[str]:
             except httpx.TransportError:
                 assert time.monotonic() < until and process.poll() is None
                 time.sleep(0.05)
-        yield url
+        yield url, process
         process.send_signal(signal.SIGTERM)
         assert process.wait(5) in (0, -signal.SIGTERM)
+
+
+@pytest.fixture(scope="module")
+def url(folder: Path) -> Iterator[str]:
+    with running(folder) as (url, _):
+        yield url
 
 
 def test_the_page_its_assets_and_its_people_are_served(url: str) -> None:
@@ -93,6 +100,18 @@ def test_the_page_is_told_of_changes_as_they_come(url: str) -> None:
         while (event := next(events))[0] != "faults":
             continue
         assert event[1]["faults"][0]["kind"] == "token"
+
+
+def test_it_ends_in_silence_while_a_page_is_open(folder: Path) -> None:
+    with (
+        running(folder, stderr=subprocess.PIPE) as (url, process),
+        httpx.stream("GET", f"{url}/sandbox/api/stream", timeout=10) as answer,
+    ):
+        lines = answer.iter_lines()
+        assert next(lines) == "event: snapshot"
+        process.send_signal(signal.SIGTERM)
+        assert [line for line in lines if line.startswith("event:")] == []
+        assert process.stderr is not None and process.stderr.read() == ""
 
 
 def read_events(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:

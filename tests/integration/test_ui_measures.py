@@ -208,12 +208,13 @@ def test_a_time_that_no_clock_had_is_refused_and_stays_out_of_the_store(world: W
 
 @pytest.mark.parametrize(
     ("body", "says"),
-    [(violation(1, value="14"), 'value = "14" is wrong: Input should be a valid number. '),
-     (violation(1, value=1e200), "value = 1e+200 is wrong: Input should be less than 1e+150. "),
-     ({"rule": "N1"}, "event_id = — is wrong: Field required. "),
-     (violation(1, rule="N" * 100), f'rule = "{"N" * 60}" is wrong: String should have at most 40 characters. '),
-     ({"violations": [violation(1), violation(2, rule="")]}, 'violations.1.rule = "" is wrong: '),
-     ({"violations": []}, "violations = … is wrong: List should have at least 1 item")],
+    [(violation(1, value="14"), '“value”: got "14", it takes a number. '),
+     (violation(1, value=1e200), "“value”: got 1e+200, it must be less than 1e+150. "),
+     ({"rule": "N1"}, "“event_id”: it is missing. "),
+     (violation(1, rule="N" * 100), f'“rule”: got "{"N" * 59}…, it takes at most 40 characters or items. '),
+     ({"violations": [violation(1), violation(2, rule="")]}, '“violations[1].rule”: got "", '),
+     (violation(1, at="1970-01-01T00:00:00Z"), '“at”: got "1970-01-01T00:00:00Z", the clock of who says this '),
+     ({"violations": []}, "“violations”: got [], it takes at least 1 characters or items. ")],
 )  # fmt: skip
 def test_what_is_wrong_names_field_value_and_remedy(world: World, body: dict[str, Any], says: str) -> None:
     answer = world.call("POST", "/api/v1/violations", token="api", json=body)

@@ -106,7 +106,12 @@ def test_every_refusal_has_words_that_say_the_rule_and_name_all_they_ask_for():
     bad = {"text": 5, "root_cause": "x" * 2001, "result": "maybe", "to": "u_nobody"}
     good = {"text": "x", "root_cause": "a", "countermeasure": "b", "result": "effective", "reason": "r", "to": "u_own"}
     late = good | {"due": "soon", "owner": "u_nobody"}
-    people = [*(actor(p) for p in WHO.people), Actor(None, frozenset(), "kiosk"), Actor("k", frozenset({"api"}), "api")]
+    people = [
+        *(actor(p) for p in WHO.people),
+        Actor(None, frozenset(), "kiosk"),
+        Actor("k", frozenset({"api"}), "api"),
+        actor("u_it", "feishu"),
+    ]
     tickets = [at_state(s).ticket for s in State] + [at_state(State.NEW, reporter="u_qe").ticket]
     for args, who, ticket, action in product(
         ({}, bad, good, late, {"cycle": 7}), people, tickets, [*ACTIONS, "explode"]

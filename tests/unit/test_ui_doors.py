@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from datetime import UTC
 from typing import Any
 
 import pytest
 from fastapi import Request
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from agent.model import Actor
+from agent.texts import render
 from agent.ui.api import shapes
-from agent.ui.api.answers import MAX_DEPTH, Problem, strict_json
+from agent.ui.api.answers import MAX_DEPTH, Problem, strict_json, unfit
 from agent.ui.api.caller import Caller
 from agent.ui.api.once import Ask, ask_of
 from agent.ui.api.photos import dimensions
@@ -33,6 +35,56 @@ def test_json_may_be_as_deep_as_the_limit_and_no_deeper() -> None:
         strict_json(nested(MAX_DEPTH + 1))
     with pytest.raises(Problem, match=r"api\.json"):
         strict_json(b'{"a":' * MAX_DEPTH + b"{}" + b"}" * MAX_DEPTH)
+
+
+ONE = {"event_id": "m-1", "key": {"station": "OP40"}, "rule": "N1"}
+"""A violation as another system hands it in."""
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "zh", "en"),
+    [
+        (shapes.HandIn, {"event_id": "m-1"}, "「rule」：缺这一项。补上再发。",
+         "“rule”: it is missing. Add it and send again."),
+        (shapes.HandIn, {"violations": [ONE, ONE | {"rule": 7}]},
+         "「violations[1].rule」：收到 7，要填文字。改好再发。",
+         "“violations[1].rule”: got 7, it takes text. Correct it and send again."),
+        (shapes.HandIn, ONE | {"key": {"statoin": "OP40"}}, "「key.statoin」：没有这一项。去掉再发。",
+         "“key.statoin”: there is no such field. Leave it out and send again."),
+        (shapes.HandIn, ONE | {"at": "2026-11-24T09:20:00"},
+         "「at」：收到 \"2026-11-24T09:20:00\"，要填带时区的时间，如 2026-11-24T09:20:00+08:00。改好再发。", None),
+        (shapes.HandIn, [1], "「内容」：收到 [1]，要填对象 { … }。改好再发。",
+         "“the body”: got [1], it takes an object { … }. Correct it and send again."),
+        (shapes.RaiseIn, {"category": "x", "severity": "bad"},
+         "「severity」：收到 \"bad\"，只能填 stop、quarantine、watch。改好再发。",
+         "“severity”: got \"bad\", it takes one of stop, quarantine, watch. Correct it and send again."),
+        (shapes.RaiseIn, {"category": "x" * 200, "severity": "stop"}, None,
+         f"“category”: got \"{'x' * 59}…, it takes at most 120 characters or items. Shorten it and send again."),
+        (shapes.RaiseIn, {"category": "x", "severity": "stop", "photos": ["1"]}, None,
+         "“photos[0]”: got \"1\", it takes the form ^[0-9a-f]{64}$. Correct it and send again."),
+        (shapes.MeasureIn, {"characteristic": "a", "values": ["1"]},
+         "「values[0]」：收到 \"1\"，要填数。改好再发。", None),
+        (shapes.MeasureIn, {"characteristic": "a", "values": []}, None,
+         "“values”: got [], it takes at least 1 characters or items. Add to it and send again."),
+        (shapes.MeasureIn, {"characteristic": "a", "values": [1e300]},
+         "「values[0]」：收到 1e+300，须小于 1e+150。改好再发。", None),
+    ],
+)  # fmt: skip
+def test_a_refused_body_is_told_by_field_value_and_remedy(
+    model: Any, body: Any, zh: str | None, en: str | None
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(model).validate_python(body)
+    (first, *_) = caught.value.errors()
+    said = {"key": "api.invalid", "args": unfit({**first, "loc": ("body", *first["loc"])}, body)}
+    for lang, expected in (("zh", zh), ("en", en)):
+        assert expected in (None, render(said, lang, UTC))
+
+
+def test_a_refused_query_is_told_by_its_name() -> None:
+    error = {"type": "less_than_equal", "loc": ("query", "limit"), "input": "900", "ctx": {"le": 500}}
+    said = render({"key": "api.invalid", "args": unfit(error, None)}, "en", UTC)
+    assert said == '“limit”: got "900", it must be at most 500. Correct it and send again.'
 
 
 JSONS = st.recursive(

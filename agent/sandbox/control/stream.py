@@ -32,12 +32,12 @@ def _shapes(world: SandboxWorld, hub: Hub) -> dict[str, Callable[[Any], Any]]:
 
 
 async def events(world: SandboxWorld, hub: Hub, tz: str) -> AsyncIterator[str]:
-    """The stream of one reader, until it goes. A reader that fell behind starts again with a snapshot."""
+    """The stream of one reader, until it goes or the server ends. One that fell behind starts again with a snapshot."""
     shapes = _shapes(world, hub)
     watcher = world.bus.watch()
     try:
         yield _event("snapshot", views.snapshot(world, hub, tz))
-        while True:
+        while not watcher.over:
             if not await watcher.wait(BEAT_S):
                 yield _event("beat", {"now": stamp(world.now())})
                 continue

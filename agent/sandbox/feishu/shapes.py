@@ -128,7 +128,7 @@ def user(world: SandboxWorld, person: Person, id_type: str, department_id_type: 
         "department_ids": [department_id(department, department_id_type)],
         "employee_no": person.id,
         "employee_type": 1,
-        "job_title": person.note,
+        "job_title": person.title,
     }
     if person.leader is not None:
         shape["leader_user_id"] = world.directory.people[person.leader].by_type(id_type)

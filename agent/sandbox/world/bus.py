@@ -15,6 +15,8 @@ class Watcher:
         self._pending: dict[tuple[str, str], Any] = {}
         self._wake = asyncio.Event()
         self.behind = False
+        self.over = False
+        """The server ends: nothing more comes."""
 
     def put(self, kind: str, key: str, thing: Any) -> None:
         if len(self._pending) >= PENDING_MAX:
@@ -29,6 +31,10 @@ class Watcher:
         self._pending.clear()
         self._wake.clear()
         return taken
+
+    def end(self) -> None:
+        self.over = True
+        self._wake.set()
 
     async def wait(self, timeout_s: float) -> bool:
         """True when something changed within the time."""
@@ -46,6 +52,7 @@ class Bus:
     def __init__(self) -> None:
         self._watchers: list[Watcher] = []
         self.version = 0
+        self._closed = False
 
     def publish(self, kind: str, key: str, thing: Any = None) -> None:
         self.version += 1
@@ -55,7 +62,15 @@ class Bus:
     def watch(self) -> Watcher:
         watcher = Watcher()
         self._watchers.append(watcher)
+        if self._closed:
+            watcher.end()
         return watcher
 
     def leave(self, watcher: Watcher) -> None:
         self._watchers.remove(watcher)
+
+    def close(self) -> None:
+        """Tell all who watch, now or later, that it is over: an open stream would hold the server up."""
+        self._closed = True
+        for watcher in self._watchers:
+            watcher.end()

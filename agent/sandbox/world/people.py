@@ -49,8 +49,14 @@ class Person:
     department: str = ROOT
     leader: str | None = None
     roles: list[str] = field(default_factory=list)
-    note: str = ""
+    note: str | dict[str, str] = ""
+    """Who that is, shown on the page: in words, or in both languages."""
     resigned: bool = False
+
+    @property
+    def title(self) -> str:
+        """The note in one language, as Feishu has it."""
+        return self.note if isinstance(self.note, str) else self.note.get("zh", "")
 
     def ids(self) -> dict[str, str]:
         """The three ids as events carry them."""
@@ -128,7 +134,7 @@ def _person(raw: Mapping[str, Any], app_id: str) -> Person:
         department=str(raw.get("department", ROOT)),
         leader=raw.get("leader"),
         roles=[str(role) for role in raw.get("roles", ())],
-        note=str(raw.get("note", "")),
+        note=raw.get("note", ""),
         resigned=bool(raw.get("resigned", False)),
     )
 

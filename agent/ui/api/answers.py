@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
@@ -15,11 +16,14 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from agent.errors import Refused
 from agent.metrics import Metrics
+from agent.model import text
 from agent.store.write import StoreFull
 from agent.texts import LANGUAGES, render
 
 MAX_DEPTH = 16
 RETRY_S = 2
+SHOWN = 60
+"""Characters of a refused value that are told back."""
 
 
 class Problem(HTTPException):
@@ -54,13 +58,14 @@ def strict_json(raw: bytes) -> Any:
     try:
         data = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise Problem(400, "api.json", reason=str(error)[:120]) from error
+        where = text("api.reason.json", line=error.lineno, column=error.colno)
+        raise Problem(400, "api.json", reason=where) from error
     level = [data]
     for _ in range(MAX_DEPTH):
         level = [child for node in level for child in _children(node)]
         if not level:
             return data
-    raise Problem(400, "api.json", reason=f"more than {MAX_DEPTH} levels")
+    raise Problem(400, "api.json", reason=text("api.reason.levels", max=MAX_DEPTH))
 
 
 def _children(node: Any) -> list[Any]:
@@ -69,7 +74,7 @@ def _children(node: Any) -> list[Any]:
     if isinstance(node, list):
         return node
     if isinstance(node, str) and "\0" in node:
-        raise Problem(400, "api.json", reason="a NUL character")
+        raise Problem(400, "api.json", reason=text("api.reason.nul"))
     return []
 
 
@@ -90,19 +95,46 @@ class StrictRoute(APIRoute):
         return strict
 
 
-def _what_is_wrong(found: Mapping[str, Any]) -> dict[str, str | None]:
-    """Field, value and reason of what pydantic found; `<one>` and the like are names of our own shapes, not fields."""
-    parts = [str(part) for part in found["loc"]]
-    where = ".".join(part for part in parts if part != "body" and not part.startswith("<")) or "body"
-    value, reason = found.get("input"), str(found["msg"]).removeprefix("Value error, ")
-    reason = re.sub(r"\d{20,}", lambda bound: f"{float(bound[0]):g}", reason)  # pydantic writes 1e150 in full
-    if found["type"] == "missing":
-        shown = None
-    elif isinstance(value, (str, int, float, type(None))):
-        shown = orjson.dumps(value if not isinstance(value, str) else value[:60]).decode()
-    else:
-        shown = "…"
-    return {"field": where[:100], "value": shown, "reason": reason[:200]}
+_REASONS: Mapping[str, str] = {
+    "missing": "missing", "extra_forbidden": "unknown", "string_type": "text", "string_sub_type": "text",
+    "float_type": "number", "float_parsing": "number", "finite_number": "number", "int_type": "integer",
+    "int_parsing": "integer", "int_from_float": "integer", "int_parsing_size": "integer", "list_type": "list",
+    "dict_type": "object", "model_type": "object", "model_attributes_type": "object", "timezone_aware": "time",
+    "datetime_type": "time", "datetime_parsing": "time", "datetime_from_date_parsing": "time",
+    "datetime_object_invalid": "time", "literal_error": "choice", "enum": "choice",
+    "string_pattern_mismatch": "pattern", "string_too_long": "longest", "too_long": "longest",
+    "string_too_short": "shortest", "too_short": "shortest", "greater_than": "gt", "greater_than_equal": "ge",
+    "less_than": "lt", "less_than_equal": "le", "time_form": "time", "time_unset": "unset",
+}  # fmt: skip
+"""What pydantic and shapes find → `api.reason.*`; anything else is "other"."""
+
+
+def unfit(error: Mapping[str, Any], body: Any) -> dict[str, Any]:
+    """The first thing wrong with a request: the field as the caller wrote it, the value, and what it takes."""
+    reason = _REASONS.get(error["type"], "other")
+    value = json.dumps(error.get("input"), ensure_ascii=False, default=str)
+    args: dict[str, Any] = {
+        name: found for name, found in error.get("ctx", {}).items() if isinstance(found, (str, int, float))
+    }
+    if reason == "choice":
+        args["expected"] = re.findall("'([^']*)'", str(args.get("expected"))) or args.get("expected")
+    args["value"] = value if len(value) <= SHOWN else value[:SHOWN] + "…"
+    return {"field": _field(error, body) or text("api.body"), "reason": text(f"api.reason.{reason}", **args)}
+
+
+def _field(error: Mapping[str, Any], body: Any) -> str:
+    """Its place in the body, e.g. violations[3].rule; parts that name one of our models are not the caller's."""
+    source, *place = error["loc"]
+    own = error["type"] in ("missing", "extra_forbidden") or source != "body"
+    words, node = "", body
+    for i, part in enumerate(place):
+        within = part in node if isinstance(node, Mapping) else isinstance(node, list) and isinstance(part, int)
+        if within:
+            node = node[part]
+        elif not (own and i == len(place) - 1):
+            continue
+        words += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return words.removeprefix(".")[:100]
 
 
 def install(app: FastAPI, zone: ZoneInfo, metrics: Metrics | None = None) -> None:
@@ -123,7 +155,7 @@ def install(app: FastAPI, zone: ZoneInfo, metrics: Metrics | None = None) -> Non
 
     async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return say(422, "api.invalid", _what_is_wrong(error.errors()[0]))
+        return say(422, "api.invalid", unfit(error.errors()[0], error.body))
 
     async def on_refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, Refused)

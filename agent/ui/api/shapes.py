@@ -17,6 +17,7 @@ from pydantic import (
     StringConstraints,
     Tag,
 )  # fmt: skip
+from pydantic_core import PydanticCustomError
 
 from agent.records.tickets.rules.opening import TEXT_MAX
 from agent.spc.charts.base import VALUE_MAX
@@ -31,13 +32,13 @@ Text = str | dict[str, Any]
 
 def _written(value: Any) -> Any:
     if not isinstance(value, str) or not re.match(r"\d{4}-", value):
-        raise ValueError("write a time as in 2026-11-24T09:20:00+08:00")
+        raise PydanticCustomError("time_form", "write a time as in 2026-11-24T09:20:00+08:00")
     return value
 
 
 def _of_this_century(at: datetime) -> datetime:
     if at < _FIRST:
-        raise ValueError("write a time after 2000; the clock of who says this was never set")
+        raise PydanticCustomError("time_unset", "write a time after 2000; the clock of who says this was never set")
     return at
 
 

@@ -230,7 +230,9 @@ def _wrong_person(act: Act) -> Refused:
         return act.refuse("who.verify", who=asked)
     if act.name in ("cancel", "reopen"):
         return act.refuse(f"who.{act.name}", who=who)
-    return act.refuse("who.step", act=text(f"tickets.act.{act.name}"), who=who)
+    inside = act.actor.person in (ticket.owner, ticket.reporter, *ticket.members)
+    key = "who.step" if inside or act.actor.via == "kiosk" else "who.outside"  # a comment takes the group or a kiosk
+    return act.refuse(key, act=text(f"tickets.act.{act.name}"), who=who)
 
 
 def _events(ticket: Ticket, drafts: Sequence[Draft], actor: Actor, at: datetime, event_uuid: str) -> list[Event]:

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import en from "../../../texts/en.json";
 import zh from "../../../texts/zh.json";
 import { keep } from "../build/texts.ts";
-import { clock, day, exact, limit, moment, num, short } from "../src/words/format.ts";
+import { clock, day, exact, limit, moment, num, seconds, short } from "../src/words/format.ts";
 import { name, render, span, t } from "../src/words/texts.ts";
 import { inLanguage } from "./helper.ts";
 
@@ -27,6 +27,7 @@ describe("times", () => {
   it("carry the date only when it is not today", () => {
     expect(moment(AT, TZ, AT + 3_600_000)).toBe("10:42");
     expect(moment(AT, TZ, AT + 86_400_000)).toBe("11-22 10:42");
+    expect([seconds(AT, TZ, AT + 3_600_000), seconds(AT, TZ, AT + 86_400_000)]).toEqual(["10:42:06", "11-22 10:42:06"]);
   });
 });
 

@@ -30,6 +30,7 @@ export function Groups() {
   const direct = all.filter((one) => one.kind === "p2p");
   return (
     <nav class="sb-groups" aria-label={t("sandbox.ui.groups")} data-test="groups">
+      <p class="none">{t("sandbox.ui.language")}</p>
       <ol>
         {groups.map((one) => (
           <Line key={one.chat_id} one={one} />

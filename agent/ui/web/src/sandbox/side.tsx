@@ -1,7 +1,7 @@
 /** The right column: who presses, what goes wrong next, what was called, whether the agent kept its promises. */
 import type { ComponentChildren } from "preact";
 import { Icon } from "../look/icon.tsx";
-import { clock } from "../words/format.ts";
+import { seconds } from "../words/format.ts";
 import { render, t } from "../words/texts.ts";
 import { actor, ask, snapshot, speaker, zone } from "./state.ts";
 import type { Call, Fault } from "./types.ts";
@@ -26,7 +26,7 @@ function Actors() {
             <Icon name="person" />
             <span class="grow">
               <span class={one.resigned ? "gone" : ""}>{one.name}</span>
-              <small>{one.note}</small>
+              <small>{one.note && render(one.note, zone.value)}</small>
             </span>
           </button>
         ))}
@@ -74,16 +74,18 @@ export function callLine(call: Call, at: string): string {
 }
 
 function Calls() {
-  const calls = snapshot.value!.calls.slice(0, SHOWN_CALLS);
+  const { calls: all, now } = snapshot.value!;
+  const calls = all.slice(0, SHOWN_CALLS);
+  const stamp = (at: string): string => seconds(Date.parse(at), zone.value, Date.parse(now));
   return (
     <Section title={t("sandbox.ui.calls")} test="calls">
-      <pre>{calls.map((one) => callLine(one, clock(Date.parse(one.at), zone.value, true))).join("\n") || t("sandbox.ui.noCalls")}</pre>
+      <pre>{calls.map((one) => callLine(one, stamp(one.at))).join("\n") || t("sandbox.ui.noCalls")}</pre>
     </Section>
   );
 }
 
 function Checks() {
-  const { counters, violations, connections, groups } = snapshot.value!;
+  const { counters, violations, connections, groups, now } = snapshot.value!;
   const of = (part: string, name: string): number => Number((counters[part] as Record<string, number> | undefined)?.[name] ?? 0);
   const bad = Number(counters.violations ?? 0);
   const lines: [string, string, boolean][] = [
@@ -106,7 +108,7 @@ function Checks() {
       </dl>
       {violations.slice(0, 5).map((one) => (
         <p key={one.n} class="t-soon small" data-test="violation">
-          {clock(Date.parse(one.at), zone.value, true)} {render(one.text, zone.value)}
+          {seconds(Date.parse(one.at), zone.value, Date.parse(now))} {render(one.text, zone.value)}
         </p>
       ))}
     </Section>

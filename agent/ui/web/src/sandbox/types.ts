@@ -5,7 +5,7 @@ export interface Person {
   id: string;
   name: string;
   open_id: string;
-  note: string;
+  note: Text;
   resigned: boolean;
 }
 export interface Group {

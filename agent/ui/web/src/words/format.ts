@@ -56,6 +56,12 @@ export function moment(at: number, zone: string, now?: number): string {
   return today ? clock(at, zone) : `${day(at, zone).slice(5)} ${clock(at, zone)}`;
 }
 
+/** 10:42:06 today, otherwise 11-18 10:42:06. */
+export function seconds(at: number, zone: string, now: number): string {
+  const today = day(at, zone) === day(now, zone);
+  return (today ? "" : `${day(at, zone).slice(5)} `) + clock(at, zone, true);
+}
+
 /** A span of `seconds` with at most two units: 1 小时 37 分. */
 export function duration(seconds: number, unit: { d: string; h: string; min: string; s: string }): string {
   const whole = Math.round(Math.abs(seconds));
