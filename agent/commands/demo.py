@@ -166,7 +166,7 @@ def _welcome(place: Place, addresses: Mapping[str, str]) -> None:
     print("\n".join(lines))
     print(f"  sandbox       http://127.0.0.1:{place.ports['sandbox']}/   (stands in for Feishu: groups, cards, 快进)")
     print(f"  metrics       http://127.0.0.1:{place.ports['kiosk']}/metrics")
-    print(f"  andon tickets list --config {place.config}")
+    print(f"  {Path(sys.executable).with_name('andon')} tickets list --config {place.config}")
     print("\nCtrl-C ends it and leaves nothing running.\n", flush=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from urllib.parse import quote
 
-from agent.commands.talk import ask, common, segment, show
+from agent.commands.talk import ask, common, local, segment, show
 from agent.config import read_config
 
 
@@ -45,7 +45,11 @@ def run_add(args: argparse.Namespace) -> int:
 def run_list(args: argparse.Namespace) -> int:
     """Print devices."""
     data = ask(args, "GET", "/v1/devices")
-    rows = [(d["id"], d["kind"], d["station"], d["created_at"], d["seen_at"], d["revoked_at"]) for d in data["devices"]]
+    zone = read_config(args.config).site.zone
+    rows = [
+        (d["id"], d["kind"], d["station"], *(local(d[name], zone) for name in ("created_at", "seen_at", "revoked_at")))
+        for d in data["devices"]
+    ]
     show(args, data["devices"], rows, ("id", "kind", "station", "created", "seen", "revoked"))
     return 0
 

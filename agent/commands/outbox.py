@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from agent.commands.talk import ask, common, segment, show
+from agent.commands.talk import ask, common, local, segment, show
+from agent.config import read_config
 from agent.outbox.queue import SETTLED
 from agent.outbox.rows import ACTIVE
 
@@ -42,8 +43,9 @@ def run_status(args: argparse.Namespace) -> int:
 def run_list(args: argparse.Namespace) -> int:
     """Print messages."""
     data = ask(args, "GET", "/v1/outbox/list", state=args.state, limit=args.limit)
+    zone = read_config(args.config).site.zone
     rows = [
-        (i["uuid"], i["lane"], i["kind"], i["state"], i["attempts"], i["created_at"], i["reason"])
+        (i["uuid"], i["lane"], i["kind"], i["state"], i["attempts"], local(i["created_at"], zone), i["reason"])
         for i in data["items"]
     ]
     show(args, data["items"], rows, ("uuid", "lane", "kind", "state", "tries", "created", "reason"))

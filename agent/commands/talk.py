@@ -6,8 +6,10 @@ import argparse
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from agent.config import Config, read_config
 from agent.errors import AgentError, Unreachable
@@ -57,6 +59,14 @@ def ask(args: argparse.Namespace, method: str, path: str, body: Mapping[str, Any
         words = refusal.get("text", {}).get("en") if isinstance(refusal, dict) else None
         raise AgentError(words or str(refusal))
     return data
+
+
+def local(at: str | None, zone: ZoneInfo, *, seconds: bool = False) -> str | None:
+    """A time of an answer as people at the site read it; --json keeps UTC."""
+    if at is None:
+        return None
+    form = "%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M"
+    return datetime.fromisoformat(at).astimezone(zone).strftime(form)
 
 
 def show(args: argparse.Namespace, data: Any, rows: Sequence[Sequence[object]], head: Sequence[str]) -> None:

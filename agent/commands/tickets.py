@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from datetime import datetime
-from zoneinfo import ZoneInfo
 
-from agent.commands.talk import ask, common, segment, show
+from agent.commands.talk import ask, common, local, segment, show
 from agent.config import read_config
 from agent.texts import render
 
@@ -34,8 +32,8 @@ def run_list(args: argparse.Namespace) -> int:
     data = ask(args, "GET", "/v1/tickets", state=state, station=args.station, limit=args.limit)
     zone = read_config(args.config).site.zone
     rows = [
-        (t["no"], t["state"], t["severity"], t["occurrences"], (t["owner"] or {}).get("name"), _when(t, zone),
-         render(t["title"], "en", zone))
+        (t["no"], t["state"], t["severity"], t["occurrences"], (t["owner"] or {}).get("name"),
+         local(t["raised_at"], zone), render(t["title"], "en", zone))
         for t in data["tickets"]
     ]  # fmt: skip
     show(args, data["tickets"], rows, ("no", "state", "severity", "count", "owner", "raised", "title"))
@@ -51,12 +49,8 @@ def run_show(args: argparse.Namespace) -> int:
     zone = read_config(args.config).site.zone
     print(f"{data['no']}  {data['state']}  {render(data['title'], 'en', zone)}")
     for line in data["strip"]:
-        print(f"  {line['kind']:4} {line['mark']:7} due {line['due_at']}")
+        print(f"  {line['kind']:4} {line['mark']:7} due {local(line['due_at'], zone)}")
     for event in data["history"]:
         who = (event["actor"] or {}).get("name", event["via"])
-        print(f"  {event['at']}  {who:12}  {render(event['text'], 'en', zone)}")
+        print(f"  {local(event['at'], zone, seconds=True)}  {who:12}  {render(event['text'], 'en', zone)}")
     return 0
-
-
-def _when(ticket: dict[str, str], zone: ZoneInfo) -> str:
-    return datetime.fromisoformat(ticket["raised_at"]).astimezone(zone).strftime("%m-%d %H:%M")

@@ -205,33 +205,6 @@ def test_a_scanned_code_presses_no_key(demo: Demo, browser: Browser) -> None:
     assert errors == []
 
 
-@pytest.mark.timeout(60)
-def test_a_keyboard_typed_on_by_hand_signs_and_measures(demo: Demo, browser: Browser) -> None:
-    kiosk, errors = page_of(browser, demo.address("kiosk OP20"))
-    expect(kiosk.get_by_test_id("report")).to_be_enabled(timeout=15_000)
-    kiosk.keyboard.type("10032", delay=160)
-    expect(kiosk.get_by_test_id("badge-typed")).to_have_text("10032")
-    kiosk.keyboard.press("Enter")
-    expect(kiosk.get_by_test_id("badge-sheet")).to_have_count(0)
-    expect(kiosk.get_by_test_id("notice")).to_contain_text("刘海燕")
-    kiosk.get_by_test_id("measure").click()
-    expect(kiosk.get_by_test_id("measuring")).to_be_visible()
-    kiosk.keyboard.type("1.335", delay=160)  # one decimal more than shown is kept, no more
-    kiosk.keyboard.press("Backspace")
-    kiosk.keyboard.type("3", delay=160)
-    kiosk.get_by_test_id("pad-del").click()  # both may be used in turn
-    kiosk.keyboard.type("3")
-    kiosk.keyboard.press("Enter")
-    expect(kiosk.get_by_test_id("value-0")).to_contain_text("1.33")
-    for _ in range(4):
-        kiosk.keyboard.type("17,2", delay=160)
-        kiosk.keyboard.press("Enter")
-    expect(kiosk.get_by_test_id("send")).to_have_text("确认：就是 1.33")
-    kiosk.keyboard.press("Enter")
-    expect(kiosk.get_by_test_id("sent-delivered")).to_be_visible(timeout=10_000)
-    assert errors == []
-
-
 PLAIN_HTTP = """
 for (const name of ["locks", "serviceWorker", "storage", "mediaDevices", "wakeLock"]) {
   Object.defineProperty(Navigator.prototype, name, { get: () => undefined });

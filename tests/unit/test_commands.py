@@ -116,3 +116,26 @@ def test_a_file_that_is_no_store_is_told(file: Path, capsys: pytest.CaptureFixtu
         capsys.readouterr()
         assert main(["db", *words, "--config", str(file)]) == 1
         assert "file is not a database; " in capsys.readouterr().err
+
+
+def test_people_read_the_time_of_their_site_and_programs_utc(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at, none = "2026-11-24T20:30:15.123456+00:00", None
+    ticket = {"no": "T1", "state": "NEW", "severity": "stop", "occurrences": 1, "owner": None, "title": "x",
+              "raised_at": at, "strip": [{"kind": "R2", "mark": "run", "due_at": at}],
+              "history": [{"at": at, "actor": None, "via": "spc", "text": "opened"}]}  # fmt: skip
+    device = {"id": "A", "kind": "kiosk", "station": "OP40", "created_at": at, "seen_at": none, "revoked_at": at}
+    item = {"uuid": "u", "lane": "l", "kind": "k", "state": "dead", "attempts": 1, "created_at": at, "reason": none}
+    answers = {"tickets list": {"tickets": [ticket]}, "tickets show": ticket, "device list": {"devices": [device]},
+               "outbox list": {"items": [item]}}  # fmt: skip
+    for words, answer in answers.items():
+        verb = words.split()[0]
+        monkeypatch.setattr(f"agent.commands.{verb}.ask", lambda *given, answer=answer, **query: answer)
+        command = [*words.split(), *(["T1"] if words.endswith("show") else []), "--config", str(file)]
+        assert main(command) == 0
+        said = capsys.readouterr().out
+        assert "2026-11-25 04:30" in said, words
+        assert "T20:30" not in said and "123456" not in said, words
+        assert main([*command, "--json"]) == 0
+        assert at in capsys.readouterr().out, words

@@ -184,7 +184,7 @@ def test_two_sessions_of_one_name_at_a_broker_are_refused(folder: Path, check: C
 def test_windows_files_are_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "agent.toml").write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
     assert main(["check-config", str(folder / "agent.toml")]) == 0
-    assert capsys.readouterr().out.startswith("ok: ")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("ok: ")
 
 
 def test_several_problems_are_all_listed_each_on_its_line(folder: Path, check: Check) -> None:
@@ -311,9 +311,60 @@ def test_nothing_is_connected_to_and_no_secret_is_read(
     for name in ("connect", "connect_ex", "bind", "sendto"):
         monkeypatch.setattr(socket.socket, name, refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    spoil(folder, ("/etc/andon/secrets/welder", "no_such_folder/welder"))
+    real = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda path, *more: refuse() if path.name == "pw" else real(path, *more))
+    (folder / "pw").write_text("s3cret")
+    (folder / "pw").chmod(0o600)
+    spoil(folder, ("/etc/andon/secrets/welder", "pw"))
     assert main(["check-config", str(folder / "agent.toml")]) == 0
-    assert capsys.readouterr().out.startswith("ok: ")
+    *notes, ok = capsys.readouterr().out.splitlines()
+    assert not [note for note in notes if "sources.welder" in note]
+    assert ok.startswith("ok: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "says"),
+    [(None, 0, "No such file or directory"), ("", 0o600, "is empty"),
+     ("pw", 0o644, "every user can read it; chmod o-rw"), ("pw", 0o602, "every user can read it; chmod o-rw")],
+)  # fmt: skip
+def test_a_password_file_that_will_not_do_is_remarked(
+    folder: Path, capsys: pytest.CaptureFixture[str], content: str | None, mode: int, says: str
+) -> None:
+    spoil(folder, ("/etc/andon/secrets/welder", "pw"))
+    if content is not None:
+        (folder / "pw").write_text(content)
+        (folder / "pw").chmod(mode)
+    assert main(["check-config", str(folder / "agent.toml")]) == 0
+    (note,) = (line for line in capsys.readouterr().out.splitlines() if "sources.welder" in line)
+    assert note.startswith(f"note: sources.welder.password_file = '{folder}/pw': {says}; the source fails until")
+
+
+def test_an_app_secret_that_everybody_can_read_is_remarked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "feishu_app_secret").write_text("s3cret")
+    (folder / "feishu_app_secret").chmod(0o644)
+    main(["check-config", str(folder / "agent.toml")])
+    said = capsys.readouterr().out
+    assert f"note: feishu.app_secret_file = '{folder}/feishu_app_secret': every user can read it; chmod o-rw\n" in said
+
+
+def test_the_file_is_taken_with_and_without_an_option(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = str(folder / "agent.toml")
+    assert main(["check-config", "--config", file]) == main(["check-config", file]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[: len(lines) // 2] == lines[len(lines) // 2 :]
+    with pytest.raises(SystemExit):
+        main(["check-config", "--config", file, file])
+
+
+def test_one_of_a_kind_is_counted_in_the_singular(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = GOOD.split("[sources.welder]")[0]
+    (folder / "agent.toml").write_text(
+        f'{text}\n[sources.one]\ntype = "mqtt"\nclient_id = "a"\ntopics = [{{ filter = "a" }}]\n'
+    )
+    (folder / "people.example.csv").write_text("id,name\n10021,甲\n")
+    spoil(folder, ('quality = ["10022"]', ""), ('["10008"]', '["10021"]'), ("departments_file", "# "))
+    assert main(["check-config", str(folder / "agent.toml")]) == 0
+    assert capsys.readouterr().out == "ok: 1 source, 0 characteristics, 1 person\n"
 
 
 def test_a_file_for_an_edge_alone_and_deadlines_out_of_order_are_remarked(
@@ -322,7 +373,7 @@ def test_a_file_for_an_edge_alone_and_deadlines_out_of_order_are_remarked(
     text = re.sub(r"\n\[feishu\].*?\n(?=\n)", "\n", GOOD, flags=re.DOTALL).replace('amount = "48h"', 'amount = "12h"')
     (folder / "agent.toml").write_text(text, "utf-8")
     assert main(["check-config", str(folder / "agent.toml")]) == 0
-    warning, note, ok = capsys.readouterr().out.splitlines()
+    warning, note, *_, ok = capsys.readouterr().out.splitlines()
     assert warning == "warning: deadlines.clocks.A48 (43200 s) falls due before C24 (86400 s)"
     assert note == "note: no [feishu] table: this file serves an edge only"
     assert ok.startswith("ok: ")

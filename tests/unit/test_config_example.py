@@ -200,4 +200,7 @@ def test_the_command_says_ok_and_loads_no_client() -> None:
         timeout=30,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == [f"ok: {len(DATA['sources'])} sources, 3 characteristics, 9 people", "[]"]
+    *notes, ok, loaded = done.stdout.splitlines()
+    assert notes[0].startswith("note: sources.welder.password_file = '/etc/andon/secrets/welder': ")
+    assert all(note.startswith("note: sources.") for note in notes), "secrets that are not on this machine"
+    assert (ok, loaded) == (f"ok: {len(DATA['sources'])} sources, 3 characteristics, 9 people", "[]")
