@@ -64,7 +64,8 @@ def points(folder):
         return []
     conn = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
-        return [y for (y,) in conn.execute("SELECT y FROM point ORDER BY stream, seq")]
+        both = "SELECT stream, seq, y FROM point UNION ALL SELECT stream, seq, y FROM journal WHERE seq IS NOT NULL"
+        return [y for (y,) in conn.execute(f"SELECT y FROM ({both}) ORDER BY stream, seq")]
     except sqlite3.OperationalError:
         return []
     finally:
