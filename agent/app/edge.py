@@ -108,7 +108,7 @@ class Edge(Role):
         await supervise(f"source {name}", lambda: collector.run(self.pipeline.emit), on_failure=failed)
 
     async def _sweep(self) -> None:
-        """Do what time asks of tickets. After contact is found again, the replies come first (design 2)."""
+        """Do what time asks of tickets. After contact is found again, the replies come first (ADR 3)."""
         every = self.config.tickets.sweep_s
         waited = 0.0
         while True:

@@ -1,7 +1,7 @@
 """The edge's side of the link: pushes items, pulls replies. The edge dials; the relay never does.
 
 An item stays until its receipt came back. After contact is found again, replies are drained before anything is pushed:
-an act of yesterday counts before today's escalation is sent (design 2).
+an act of yesterday counts before today's escalation is sent (ADR 3).
 """
 
 from __future__ import annotations

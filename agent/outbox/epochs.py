@@ -1,7 +1,7 @@
 """The identity of an edge's store, and what follows when it is not the one that the relay knows.
 
 A store that was restored from a copy, or lost, has forgotten what it told. It begins a new epoch and takes its own
-records back from the relay before it says anything (design 3). How far it has come is kept, for a crash in between.
+records back from the relay before it says anything (ADR 12). How far it has come is kept, for a crash in between.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether an edge's store is the one that is known here, or was lost, or restored from a copy (design 3).
+"""Whether an edge's store is the one that is known here, or was lost, or restored from a copy (ADR 12).
 
 An edge numbers its items once and for ever. One that has told number 40 and now says that 30 is its newest, or gives
 number 35 to something else, has forgotten: it must take back what it told before it goes on.

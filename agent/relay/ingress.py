@@ -36,7 +36,7 @@ Handler = Callable[[Connection, datetime, str, Mapping[str, Any]], None]
 
 
 class LinkItem(BaseModel):
-    """One item on the wire (design 3)."""
+    """One item on the wire (ADR 1)."""
 
     model_config = ConfigDict(extra="ignore")
 

@@ -11,7 +11,7 @@ import gc
 import platform
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
@@ -85,6 +85,16 @@ def subgroups(rules: tuple[str, ...]) -> None:
             push(closed)
 
 
+def run_length(names: Sequence[str]) -> float:
+    """Mean number of in-control points from a fresh start to the first flag."""
+    dice, stream, flags = random.Random(1), RuleStream(0.0, 1.0, ruleset(names)), 0
+    for _ in range(2 * N):
+        if stream.push(dice.gauss(0.0, 1.0)):
+            flags += 1
+            stream.reset()
+    return 2 * N / flags
+
+
 def main() -> None:
     start = perf_counter()
     eight = Ruleset(NELSON, ruleset(NELSON).params)
@@ -104,6 +114,8 @@ def main() -> None:
         ("evaluate(), N1-N8 and W1-W4", ns(lambda: evaluate(POINTS, 0.0, 1.0))),
     ):
         print(f"{what:<42} {value:6.0f} ns/sample  {value / least:5.1f} x floor")
+    eight_rules, one_rule = run_length(NELSON), run_length(["N1"])
+    print(f"\npoints in control until the first flag: N1-N8 {eight_rules:.0f}, N1 alone {one_rule:.0f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The retry table of feishu.md 1, line by line: code (and status) → what the outbox is told."""
+"""Feishu's retry table (agent/sinks/feishu/retry.py), line by line: code (and status) → what the outbox is told."""
 
 from __future__ import annotations
 

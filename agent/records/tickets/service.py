@@ -1,5 +1,5 @@
 """What an edge does with its tickets. Each method runs inside one transaction: the events, the folded state, and the
-messages they cause are committed together or not at all (habit 1)."""
+messages they cause are committed together or not at all (ADR 3)."""
 
 from __future__ import annotations
 

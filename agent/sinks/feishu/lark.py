@@ -1,7 +1,7 @@
 """The only door to lark_oapi: its import made harmless, its HTTP exchange, its log made discreet.
 
 Why not lark's Client.request: it takes any 2xx without a JSON content type for success and hides the body of the rest,
-and its token cache is process-wide and keeps a revoked token (feishu.md 2, 8). Its Transport has neither fault.
+and its token cache is process-wide and keeps a revoked token. Its Transport has neither fault.
 """
 
 from __future__ import annotations

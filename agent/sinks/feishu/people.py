@@ -1,6 +1,6 @@
 """Employee number → open_id: from the directory, from what was learnt before, or by asking Feishu's contact API.
 
-open_ids differ per app (contact-v3/user/batch_get_id, contact-v3/user/get; feishu.md 6), so they are learnt and kept.
+open_ids differ per app (contact-v3/user/batch_get_id, contact-v3/user/get), so they are learnt and kept.
 """
 
 from __future__ import annotations

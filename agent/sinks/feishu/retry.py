@@ -1,6 +1,6 @@
 """What Feishu's answers mean: error code first, then HTTP status, to a kind; a kind to one of our failures.
 
-Codes: feishu.md 1, from the generic list (ugjM14COyUjL4ITN) and the error tables of each endpoint.
+Codes: from the generic list (ugjM14COyUjL4ITN) and the error tables of each endpoint.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Events appended by the owner, and everything they make the outbox say, in one transaction (habit 1)."""
+"""Events appended by the owner, and everything they make the outbox say, in one transaction (ADR 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pushes in plain values: Feishu's JSON → Click or event, Verdict → Feishu's JSON. Pure (feishu.md 5, 11)."""
+"""Pushes in plain values: Feishu's JSON → Click or event, Verdict → Feishu's JSON. Pure (events in README.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One long connection: lark's client with the parts replaced that hang or die silently (feishu.md 8).
+"""One long connection: lark's client with the parts replaced that hang or die silently.
 
 Kept of lark 1.7.5 (pinned): protocol, fragments, ping frames, log. Replaced: the endpoint POST (had no time-out), the
 reconnecting (ended for good on some codes; here each connection is a new object, made by the supervisor), the module's

@@ -1,7 +1,7 @@
 """The whole card: header, blocks in their order, and what to leave out when it is too large. Pure.
 
-Limits (feishu.md 4, 5): 30 KB of content, counted here as it travels (escaped inside a JSON string, UTF-8), and 200
-elements including plain_text. Both counts stay a little below, since Feishu adds style tags to the size.
+Limits (im-v1/message/create): 30 KB of content, counted here as it travels (escaped inside a JSON string, UTF-8), and
+200 elements including plain_text. Both counts stay a little below, since Feishu adds style tags to the size.
 """
 
 from __future__ import annotations

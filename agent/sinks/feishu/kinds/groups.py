@@ -1,4 +1,4 @@
-"""Group chats: open, add people, empty, dissolve (im/v1/chats; feishu.md 0 and 3).
+"""Group chats: open, add people, empty, dissolve (im/v1/chats; README.md, Once each).
 
 Creating is idempotent by `uuid` for 10 h (together with owner_id, which therefore never changes between attempts);
 everything else is idempotent by nature. One member change at a time per chat: messages of a ticket come one by one.

@@ -1,4 +1,4 @@
-"""Past its idempotency window: did a message arrive? Looked up in its chat (im-v1/message/list; feishu.md 0, 4)."""
+"""Past its idempotency window: did a message arrive? Looked up in its chat (im-v1/message/list; README.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is in a chat: list, add, take out (im/v1/chats/:id/members; feishu.md 3). Idempotent by nature."""
+"""Who is in a chat: list, add, take out (im/v1/chats/:id/members). Idempotent by nature."""
 
 from __future__ import annotations
 

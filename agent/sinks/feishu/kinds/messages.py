@@ -1,4 +1,4 @@
-"""Messages: the card of a ticket, words in its group, words to one person (im/v1/messages; feishu.md 0 and 4).
+"""Messages: the card of a ticket, words in its group, words to one person (im/v1/messages; README.md, Once each).
 
 Sending is idempotent by `uuid` for 1 h; later a message is looked up in its chat first. A direct message can only be
 looked up once the id of that chat is known (Feishu tells it with each answer): until then it is sent again after the
