@@ -543,13 +543,10 @@ def test_rubbish_from_a_broker_ends_the_connection_not_the_collector():
 
     async def main():
         for then in rubbish:
-            health = health_of()
-            async with Mute(then=then) as broker:
-                collector = MqttCollector("coater", config(broker.port), SystemClock(), health)
-                task = asyncio.create_task(supervise("coater", lambda c=collector: c.run(Sink()), first_s=0.05))
+            async with Mute(then=then) as broker, collecting(config(broker.port), Sink()) as (health, task):
                 await until(lambda b=broker: b.connections >= 2)
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                assert not task.done(), f"{then!r} ended it"
+                assert health.errors.keys() & {"malformed", "disconnected"}, f"{then!r} was not told: {health.errors}"
         async with Mute(then=topic_not_utf8) as broker, collecting(config(broker.port), Sink()) as (health, _):
             await until(lambda: health.errors == {"bad_topic": 1})
             await until(lambda: b"\x40\x02\x00\x09" in broker.got)

@@ -244,3 +244,17 @@ def test_drain_lets_paho_read_all_that_is_its_own() -> None:
     line._other = b"xyz"
     drain(client, line)  # type: ignore[arg-type]
     assert client.reads == 3
+
+
+def test_what_paho_has_to_send_again_goes_before_acknowledgements() -> None:
+    """TLS refuses other bytes than those it could not send the first time."""
+    cut = Cut(b"", [], 0)
+    line = Line(cut, False, MOST)
+    with pytest.raises(BlockingIOError):
+        line.send(b"paho")
+    cut.window = 100
+    line.acknowledge([1])
+    assert cut.sent == b""
+    line.send(b"paho")
+    line.flush()
+    assert cut.sent == b"paho\x40\x02\x00\x01"

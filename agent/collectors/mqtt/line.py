@@ -161,6 +161,10 @@ class Line:
         except OSError:
             self._out.clear()
 
+    def give_up(self) -> None:
+        """Nothing that came or comes can be trusted: paho is to see the end of the connection at its next read."""
+        self._over, self._other, self._held, self.waiting = True, b"", b"", False
+
     # For paho.
 
     def recv(self, size: int) -> bytes:
@@ -175,6 +179,7 @@ class Line:
         self.flush()
         if self._out and not self._inside:
             raise BlockingIOError
+        self._inside = True  # also when nothing is taken now: TLS wants the very same bytes again
         sent: int = self._sock.send(data)
         self._inside = sent < len(data)
         return sent

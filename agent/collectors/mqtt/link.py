@@ -230,8 +230,8 @@ class Link:
             line.receive(self._taker(client, line), lambda: drain(client, line), self._intake.room())
         except Malformed as error:
             self._end("malformed", str(error))
-            line.close()
-            client.loop_read()  # lets paho see that the connection is over
+            line.give_up()
+            client.loop_read()
 
     def _taker(self, client: Client, line: Line) -> Take:
         take = self._intake.take
